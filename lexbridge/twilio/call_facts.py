@@ -16,6 +16,7 @@ https://www.twilio.com/docs/voice/answering-machine-detection .
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -66,10 +67,14 @@ _XML_AROUND = len('<Parameter name="" value=""/>')
 
 @dataclass(frozen=True, slots=True)
 class CallFacts:
-    """Facts of a call, by session attribute. `left_out`: the attributes that have no room, or no valid name."""
+    """Facts of a call, by session attribute.
+
+    `left_out`: how many have no room, or no valid name, by the entry of CALL_FACTS that lists them. Their own names may
+    be private: whoever calls by SIP chooses those of headers.
+    """
 
     attributes: Mapping[str, str] = field(repr=False)
-    left_out: tuple[str, ...] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 def collect_facts(
@@ -81,29 +86,34 @@ def collect_facts(
     first webhook. The query of a later one is lexbridge's own, and has what `facts_query` wrote into it.
     """
     attributes: dict[str, str] = {}
-    left_out: list[str] = []
+    seen: set[str] = set()
+    left_out: Counter[str] = Counter()
     room = MAX_FACTS_CHARACTERS
     told = [*_told(form), *(_asked(query) if is_first else _carried(query))]
-    for name, value in _allowed_facts(told, allowed):
-        if name in attributes or not value:
+    for entry, name, value in _allowed_facts(told, allowed):
+        if name in seen or not value:
             continue
+        seen.add(name)
         needed = _XML_AROUND + len(escape(name)) + len(escape(value))
         may_be = _ATTRIBUTE.fullmatch(name) and name not in _RESERVED
         is_short = len(name) + len(value) <= MAX_FACT_CHARACTERS and needed <= room
         if not (may_be and is_short) or len(attributes) == MAX_FACTS:
-            left_out.append(name[:100])
+            left_out[entry] += 1
             continue
         attributes[name] = value
         room -= needed
-    return CallFacts(attributes, tuple(left_out[:MAX_FACTS]))
+    return CallFacts(attributes, left_out)
 
 
-def _allowed_facts(told: Sequence[tuple[str, str]], allowed: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield the session attributes that are allowed, the most wanted first. One may come twice."""
-    for pattern in (*_ALWAYS, *allowed):
+def _allowed_facts(told: Sequence[tuple[str, str]], allowed: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+    """Yield the session attributes that are allowed, the most wanted first, each after the entry that allows it.
+
+    One may come twice.
+    """
+    for entry in (*_ALWAYS, *allowed):
         for name, value in told:
-            if _matches(pattern, name) and name not in _NEVER:
-                yield _attribute_of(name), value
+            if _matches(entry, name) and name not in _NEVER:
+                yield entry, _attribute_of(name), value
 
 
 def _told(form: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -131,10 +141,10 @@ def _carried(query: Mapping[str, str]) -> Iterator[tuple[str, str]]:
             yield _QUERY + attribute.removeprefix(QUERY_ATTRIBUTES), value
 
 
-def _matches(pattern: str, name: str) -> bool:
+def _matches(entry: str, name: str) -> bool:
     """Return whether an entry of CALL_FACTS allows the fact called `name`. Letter case makes no difference."""
-    pattern, name = pattern.lower(), name.lower()
-    return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
+    entry, name = entry.lower(), name.lower()
+    return name.startswith(entry[:-1]) if entry.endswith("*") else name == entry
 
 
 def _attribute_of(name: str) -> str:

@@ -14,7 +14,7 @@ from lexbridge.config.line_settings import LineSettings
 from lexbridge.config.lines import IncomingCall
 from lexbridge.config.settings import Settings
 from lexbridge.logs import Log
-from lexbridge.twilio.call_facts import CALLER_FIELD, collect_facts
+from lexbridge.twilio.call_facts import CALLER_FIELD, MAX_FACTS, collect_facts
 from lexbridge.twilio.route_seal import read_route, read_sealed
 from lexbridge.twilio.routes import ANSWER_PATH, ANSWERED_BY_PATH
 from lexbridge.twilio.stream_token import make_stream_token
@@ -125,5 +125,8 @@ def call_facts(settings: LineSettings) -> list[tuple[str, str]]:
         query = {name: value for name, value in query.items() if not name[:1].isupper()}
     facts = collect_facts(fields, query, (*shared, *settings.call_facts), is_first=is_first)
     if facts.left_out and is_first:
-        Log(call_sid=fields.get("CallSid")).warning("facts-left-out", attributes=list(facts.left_out))
+        count = sum(facts.left_out.values())
+        Log(call_sid=fields.get("CallSid")).warning(
+            "facts-left-out", entries=list(facts.left_out)[:MAX_FACTS], count=count
+        )
     return list(facts.attributes.items())

@@ -82,7 +82,7 @@ def test_the_query_of_the_address():
     query = {"campaign": "7", "Bot": "sales", "odd name": "x", "": "y"}
     assert others({}, "query.campaign", query=query.items()) == {"query-campaign": "7"}
     assert others({}, "query.*", query=query.items()) == {"query-campaign": "7", "query-bot": "sales"}
-    assert collect_facts({}, query, ["query.*"]).left_out == ("lexbridge:query-odd name",)
+    assert collect_facts({}, query, ["query.*"]).left_out == {"query.*": 1}
 
 
 def test_an_empty_field_is_no_fact():
@@ -101,17 +101,28 @@ def test_a_client_cannot_name_what_means_something(name):
     field = name.partition(":")[2] if name.startswith("lexbridge:") else name
     collected = collect_facts({field: "hangup"}, {}, [field])
     assert collected.attributes == {}
-    assert collected.left_out == (f"lexbridge:{field}",)
+    assert collected.left_out == {field: 1}
 
 
 # -- bounds
 
 
-def test_a_fact_that_is_too_long_is_left_out_by_name():
+def test_a_fact_that_is_too_long_is_left_out_and_counted():
     collected = collect_facts({"CallerName": "x" * 500, "AnsweredBy": "human"}, {}, ["CallerName", "AnsweredBy"])
     assert collected.attributes == {"lexbridge:answered-by": "human"}
-    assert collected.left_out == ("lexbridge:caller-name",)
+    assert collected.left_out == {"CallerName": 1}
     assert "human" not in repr(collected)
+
+
+def test_a_name_that_the_caller_chose_is_counted_but_not_told():
+    form = {"SipHeader_X-+43 660 1234567": "1", "SipHeader_X-Shop": "x" * 500, "SipHeader_X-Tel:0660": "y"}
+    collected = collect_facts(form, {}, ["SipHeader_X-*", "SipHeader_X-Shop", "SipHeader_X-Tel:0660"])
+    assert collected.attributes == {}
+    assert collected.left_out == {"SipHeader_X-*": 3}
+    assert collect_facts(form, {}, ["sipheader_x-shop", "SipHeader_X-*"]).left_out == {
+        "sipheader_x-shop": 1,
+        "SipHeader_X-*": 2,
+    }
 
 
 def test_all_facts_together_fit_into_a_document():
@@ -119,12 +130,12 @@ def test_all_facts_together_fit_into_a_document():
     collected = collect_facts(form, {}, ["SipHeader_*"])
     xml = "".join(f'<Parameter name="{name}" value="{escape(value)}"/>' for name, value in collected.attributes.items())
     assert MAX_FACTS_CHARACTERS - 600 < len(xml) <= MAX_FACTS_CHARACTERS
-    assert len(collected.left_out) == MAX_FACTS
+    assert collected.left_out == {"SipHeader_*": 60 - len(collected.attributes)}
 
 
 def test_there_are_at_most_so_many_facts():
     collected = collect_facts({f"SipHeader_X-{n}": "1" for n in range(40)}, {}, ["SipHeader_*"])
-    assert len(collected.attributes) + len(collected.left_out) == 40
+    assert collected.left_out == {"SipHeader_*": 40 - len(collected.attributes)}
     assert len(collected.attributes) <= MAX_FACTS
 
 

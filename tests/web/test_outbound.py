@@ -292,12 +292,21 @@ def test_the_number_of_the_person_is_shared_if_allowed(variables: dict[str, str]
     assert told(twilio.post("/twiml", OUTBOUND))["lexbridge:caller-number"] == "+12065550100"
 
 
-def test_facts_without_room_are_named_in_the_log(logged: Logged) -> None:
-    sent = told(WebhookClient(CALL_FACTS="query.*").post(f"/twiml?long={'x' * 600}&short=1"))
+def test_entries_whose_facts_have_no_room_are_logged(logged: Logged) -> None:
+    sent = told(WebhookClient(CALL_FACTS="query.long,query.*").post(f"/twiml?long={'x' * 600}&short=1"))
     assert sent == {**FACTS, "lexbridge:query-short": "1"}
     (line,) = lines_of(logged, "facts-left-out")
-    assert line["attributes"] == ["lexbridge:query-long"]
+    assert (line["entries"], line["count"]) == (["query.long"], 1)
     assert "xxx" not in str(line)
+
+
+def test_the_name_of_a_sip_header_is_not_logged(logged: Logged) -> None:
+    twilio = WebhookClient(CALL_FACTS="SipHeader_X-*")
+    twilio.post("/twiml", {**FORM, "SipHeader_X-Tel+436601234567": "x", "SipHeader_X-Long": "y" * 600})
+    (line,) = lines_of(logged, "facts-left-out")
+    assert (line["entries"], line["count"]) == (["SipHeader_X-*"], 2)
+    assert "436601234567" not in str(logged())
+    assert "long" not in str(line).lower()
 
 
 @MODES
