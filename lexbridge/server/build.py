@@ -96,7 +96,9 @@ def build_service(
     unreleased = UnreleasedCallControl(call_control, calls.released)
     signatures = Signatures(accounts, service.url, service.stream_url)
     bridge = Bridge(service.account.auth_tokens, lines, unreleased, calls, used_tokens, start_deadline_s, teller)
-    hook = RouteHook(service.route_url, service.route_secret) if service.route_url and service.route_secret else None
+    hook = None
+    if service.route_url and service.route_secret:
+        hook = RouteHook(service.route_url, service.route_secret, accounts.signer_of)
     app = create_app(settings, signatures, bridge, unreleased, calls, teller, hook)
     diagnosis = SignatureDiagnosis(signatures, service.url, service.stream_url, service.container_port)
     admission = TwilioRequestPolicy(signatures, calls, diagnosis)

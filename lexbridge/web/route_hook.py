@@ -1,35 +1,37 @@
 """The routing hook: the operator's program that is asked about each new call, and may say which line answers it.
 
 The webhook of a new call waits for the answer, on its own greenlet. No other call waits: the hook has one deadline, one
-attempt, and a limit of questions at a time. Whatever goes wrong, the table of lines decides.
+attempt, and a limit of questions at a time, of which no Twilio account takes all. Whatever goes wrong, the table of
+lines decides.
 """
 
 import json
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import gevent
 import requests
-from gevent.lock import BoundedSemaphore
 
 from lexbridge import __version__
 from lexbridge.logs import Log, RateLimitedLog
 from lexbridge.net.capped_http import capped_session, is_too_long
 from lexbridge.net.standard_webhooks import signature_headers, signing_key
+from lexbridge.web.fair_places import FairPlaces
 from lexbridge.web.hook_answer import HookAnswer, HookAnswerRefused, read_hook_answer
 
 DEADLINE_S = 2.0
 """Limits a question as a whole, in seconds: name, connection, TLS and the answer to its last byte. The caller hears
 ringing meanwhile."""
 
-MAX_QUESTIONS = 64
-"""Limits the questions of a process that are under way. A call beyond it is not asked about: the table decides.
+MAX_QUESTIONS_OF_ONE, MAX_QUESTIONS = 64, 256
+"""Limit the questions of a process that are under way: about calls of one Twilio account, and about all.
 
-At 2 s each that is 32 new calls a second of a hook that hangs."""
+A call beyond it is not asked about: the table decides. At 2 s each, one account may have 32 new calls a second of a
+hook that hangs, and leaves places for the others."""
 
 _LEFT_OUT = ("CallToken",)
 """Fields of Twilio's webhook that the hook does not get: by this one, whoever has it calls as the caller."""
@@ -52,13 +54,24 @@ class Question:
 class RouteHook:
     """The routing hook at ROUTE_URL."""
 
-    def __init__(self, url: str, secret: str, deadline_s: float = DEADLINE_S, most: int = MAX_QUESTIONS) -> None:
-        """`secret`: signs each question. `deadline_s`, `most`: as DEADLINE_S and MAX_QUESTIONS."""
+    def __init__(
+        self,
+        url: str,
+        secret: str,
+        signer_of: Callable[[str], str] = lambda account_sid: account_sid,
+        deadline_s: float = DEADLINE_S,
+        places: FairPlaces | None = None,
+    ) -> None:
+        """`secret`: signs each question. `signer_of`: returns the account whose secrets count for an AccountSid.
+
+        `deadline_s`: as DEADLINE_S. `places`: of questions under way; without it, as MAX_QUESTIONS tells.
+        """
         self._url = url
         self._key = signing_key(secret)
+        self._signer_of = signer_of
         self._deadline_s = deadline_s
-        self._session = capped_session(most)
-        self._places = BoundedSemaphore(most)
+        self._session = capped_session(MAX_QUESTIONS)
+        self._places = places or FairPlaces(MAX_QUESTIONS, MAX_QUESTIONS_OF_ONE)
         self._unanswered = RateLimitedLog("route-not-answered")
         self._odd = RateLimitedLog("route-answer-odd")
 
@@ -67,7 +80,8 @@ class RouteHook:
 
         `log`: names the call.
         """
-        if not self._places.acquire(blocking=False):
+        account = self._signer_of(question.form.get("AccountSid", ""))
+        if not self._places.take(account):
             self._unanswered.count("too many at once")
             return None
         try:
@@ -84,7 +98,7 @@ class RouteHook:
         except Exception as error:
             log.exception("route-broken", error=type(error).__name__)
         finally:
-            self._places.release()
+            self._places.give_back(account)
         return None
 
     def refuse(self, why: str, rule: str) -> None:

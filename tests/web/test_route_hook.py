@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 from xml.etree import ElementTree
 
@@ -12,12 +13,15 @@ import pytest
 from lexbridge.config.lines import Line, LineTable
 from lexbridge.config.settings import Settings
 from lexbridge.logs import Log
-from lexbridge.web.route_hook import Question, RouteHook
+from lexbridge.server import build
+from lexbridge.web.fair_places import FairPlaces
+from lexbridge.web.route_hook import MAX_QUESTIONS_OF_ONE, Question, RouteHook
 from tests.support import hook_server
 from tests.support.event_receiver import verifier_of_the_docs
 from tests.support.fixtures import Logged
 from tests.support.hook_server import SECRET, Answer, HookServer, body, closed_port, raw, says
 from tests.support.lines import called
+from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S, settings
 from tests.support.webhook_client import FORM, STREAM_SID, WebhookClient, has_a_token, parameters
 
@@ -215,13 +219,43 @@ def test_a_hook_that_is_not_there_leaves_it_to_the_table(logged: Logged) -> None
 
 def test_a_hook_that_hangs_is_asked_by_few_calls_at_once(logged: Logged) -> None:
     with HookServer(hook_server.hangs).running() as server:
-        hook = RouteHook(server.url, SECRET, deadline_s=1.0, most=3)
+        hook = RouteHook(server.url, SECRET, deadline_s=1.0, places=FairPlaces(9, 3))
         asking = [gevent.spawn(hook.ask, QUESTION, Log()) for _ in range(20)]
         gevent.joinall(asking, timeout=PATIENCE_S)
         assert server.most_at_once == 3
         assert [one.value for one in asking] == [None] * 20
         reasons = [line["reason"] for line in of_event(logged, "route-not-answered")]
         assert sorted(reasons) == ["timeout", "too many at once"]
+
+
+def test_no_account_takes_the_places_of_another(logged: Logged) -> None:
+    """The hook hangs for the calls of one account, which come without end."""
+    with HookServer(hook_server.hangs).running() as server:
+        hook = RouteHook(server.url, SECRET, deadline_s=600)
+        flood = [gevent.spawn(hook.ask, QUESTION, Log()) for _ in range(300)]
+        wait_until(lambda: len(server.requests) == MAX_QUESTIONS_OF_ONE)
+        assert [line["reason"] for line in of_event(logged, "route-not-answered")] == ["too many at once"]
+        server.answer = says({"line": "theirs"})
+        answer = hook.ask(Question({**FORM, "AccountSid": THEIRS}, {}, ""), Log())
+        assert answer is not None
+        assert answer.line == "theirs"
+        assert len(server.requests) == MAX_QUESTIONS_OF_ONE + 1
+        gevent.killall(flood)
+
+
+def test_an_account_is_one_whatever_its_calls_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every AccountSid that no line names is of the environment's account, whose places its calls share."""
+    made: list[Callable[[str], str]] = []
+
+    class Hook(RouteHook):
+        def __init__(self, url: str, secret: str, signer_of: Callable[[str], str]) -> None:
+            made.append(signer_of)
+            super().__init__(url, secret, signer_of)
+
+    monkeypatch.setattr(build, "RouteHook", Hook)
+    WebhookClient(table=two_lines, ROUTE_URL=closed_port(), ROUTE_SECRET=SECRET)
+    (signer_of,) = made
+    assert signer_of("AC" + "1" * 32) == signer_of("AC" + "2" * 32) != signer_of(THEIRS)
 
 
 def test_others_go_on_while_the_hook_floods() -> None:
@@ -236,7 +270,7 @@ def test_others_go_on_while_the_hook_floods() -> None:
 
 def test_places_are_free_again_after_failures() -> None:
     with HookServer(body(b"", "500 Oops")).running() as server:
-        hook = RouteHook(server.url, SECRET, most=1)
+        hook = RouteHook(server.url, SECRET, places=FairPlaces(1, 1))
         for _ in range(5):
             assert hook.ask(QUESTION, Log()) is None
         server.answer = says({"line": "sales"})
