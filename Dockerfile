@@ -27,6 +27,7 @@ COPY server.py ./
 COPY templates templates
 # Each package that the service needs, by name: all but lexbridge/offline. A test holds this list to the packages.
 COPY lexbridge/*.py lexbridge/
+COPY lexbridge/phrases lexbridge/phrases
 COPY lexbridge/logs lexbridge/logs
 COPY lexbridge/audio lexbridge/audio
 COPY lexbridge/net lexbridge/net

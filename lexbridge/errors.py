@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lexbridge.phrases import PhraseName
+from lexbridge.phrases.model import PhraseName
 
 
 class LexbridgeError(Exception):

@@ -19,7 +19,7 @@ from lexbridge.config.twilio_account import TwilioAccount, TwilioAccounts
 from lexbridge.lex.model import Message
 from lexbridge.lex.runtime import LexRuntime
 from lexbridge.logs import Log
-from lexbridge.phrases import phrases_for
+from lexbridge.phrases.catalogue import phrases_for
 from lexbridge.twilio.twiml import TwimlDocuments
 
 NO_LINE_WORDS = Message(phrases_for("en_US").not_available)

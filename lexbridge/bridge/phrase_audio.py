@@ -12,7 +12,7 @@ import gevent
 from lexbridge.errors import LexError
 from lexbridge.lex.runtime import LexRuntime
 from lexbridge.logs import Log
-from lexbridge.phrases import Phrases
+from lexbridge.phrases.model import Phrases
 
 AGAIN_AFTER_S = 60.0
 """The time before Lex is asked again for a phrase that it did not speak, in seconds.

@@ -1,9 +1,9 @@
 """The greeting of a bot to which another one has handed the call."""
 
 from lexbridge.bridge.lines import LineRuntime
-from lexbridge.phrases import CATALOGUE
+from lexbridge.phrases.catalogue import CATALOGUE
 
-_OF_LANGUAGES = frozenset(greeting for greeting, _ in CATALOGUE.values())
+_OF_LANGUAGES = frozenset(language.greeting for language in CATALOGUE.values())
 
 
 def greeting_after_switch(line: LineRuntime, before: LineRuntime | None, *, is_wordless: bool) -> str:

@@ -20,7 +20,8 @@ from lexbridge.config.parsers import (
 )
 from lexbridge.config.setting import Group, Setting, composed_of, setting
 from lexbridge.config.transfer_targets import TransferTargets, transfer_targets
-from lexbridge.phrases import PhraseName, Phrases, greeting_for, phrases_for
+from lexbridge.phrases.catalogue import greeting_for, phrases_for
+from lexbridge.phrases.model import PhraseName, Phrases
 
 NO_INPUT_BOUNDS_S = 1, 120
 HANGOVER_BOUNDS_MS = 100, 5000

@@ -22,7 +22,8 @@ from lexbridge.config.spelling import find_misspelt
 from lexbridge.config.transfer_targets import NO_TARGETS
 from lexbridge.config.twilio_account import TwilioAccount
 from lexbridge.errors import ConfigError, Problem
-from lexbridge.phrases import Phrases, greeting_for, language_tag, phrases_for
+from lexbridge.phrases.catalogue import greeting_for, language_tag, phrases_for
+from lexbridge.phrases.model import Phrases
 
 TEMPORARY_KEY = "ASIA"
 """First letters of the id of each access key that AWS STS made. Source:

@@ -27,7 +27,7 @@ from bench.stress.survival.figures import Figures
 from bench.stress.survival.scenarios import Outcome
 from lexbridge.audio.pcm import decode_mulaw, rms
 from lexbridge.lex.voice import ReplyAudio
-from lexbridge.phrases import phrases_for
+from lexbridge.phrases.catalogue import phrases_for
 
 WHOLE = SPEECH_MS // FRAME_MS
 

@@ -9,7 +9,7 @@ from lexbridge.offline.caller.script import Script
 from lexbridge.offline.twilio.events import BotFinished, EndReason, StreamOpened, WebhookAnswered
 from lexbridge.offline.twilio.line import Party
 from lexbridge.offline.twilio.outbound_call import OutboundCall
-from lexbridge.phrases import phrases_for
+from lexbridge.phrases.catalogue import phrases_for
 from tests.support.example_lines import BERLIN_TOKEN
 from tests.support.example_rig import WEBHOOK, ExampleRig, serving
 from tests.support.fixtures import Logged

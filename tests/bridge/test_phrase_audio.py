@@ -12,7 +12,7 @@ from lexbridge.lex.boto import make_lex_runtime
 from lexbridge.offline.lex.faults import LexFault
 from lexbridge.offline.lex.recognition import ScriptedRecogniser
 from lexbridge.offline.lex.runtime import LocalLex
-from lexbridge.phrases import phrases_for
+from lexbridge.phrases.catalogue import phrases_for
 from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENT, HummingVoice, flowers, settings, v2_bot
 

@@ -9,7 +9,7 @@ from lexbridge.config.reading import read_settings
 from lexbridge.config.route import CallRoute
 from lexbridge.config.transfer_targets import transfer_targets
 from lexbridge.errors import ConfigError
-from lexbridge.phrases import greeting_for, phrases_for
+from lexbridge.phrases.catalogue import greeting_for, phrases_for
 from tests.support.line_tables import WITH_BOT, WITHOUT_BOT, call_of, chosen, table_of
 
 SUB, OTHER = "AC" + "1" * 32, "AC" + "2" * 32

@@ -13,7 +13,7 @@ from lexbridge.config.service_settings import ServiceSettings
 from lexbridge.config.setting import Setting, simple_fields_of
 from lexbridge.config.settings import SETTINGS
 from lexbridge.config.twilio_account import TwilioAccount
-from lexbridge.phrases import Phrases
+from lexbridge.phrases.model import Phrases
 from tests.support.packages import ROOT
 
 PARTS = (ServiceSettings, LineSettings, TwilioAccount)

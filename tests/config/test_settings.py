@@ -13,7 +13,7 @@ from lexbridge.config.reading import read_settings
 from lexbridge.config.settings import SETTINGS, Settings
 from lexbridge.config.transfer_targets import NO_TARGETS, transfer_targets
 from lexbridge.errors import ConfigError
-from lexbridge.phrases import phrases_for
+from lexbridge.phrases.catalogue import phrases_for
 from tests.support.property_tests import examples
 from tests.support.settings import MINIMAL_ENVIRONMENT, make_settings
 

@@ -70,7 +70,7 @@ OBSERVER_IMPORTS: dict[str, set[str]] = {
 """The packages of the observer that each of these may import. All stand on `watched`, which makes calls of facts."""
 
 PURE = [
-    "phrases.py",
+    "phrases",
     "errors.py",
     "audio",
     "call",

@@ -8,7 +8,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from lexbridge.call.documents import speaking_ms
-from lexbridge.phrases import greeting_for
+from lexbridge.phrases.catalogue import greeting_for
 from lexbridge.twilio.route_seal import sealed_route
 from lexbridge.twilio.stream_token import find_token_fault
 from tests.support.fixtures import Logged

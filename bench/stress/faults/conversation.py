@@ -26,7 +26,7 @@ from lexbridge.offline.twilio.events import (
     UpdateReceived,
     UpdateRefused,
 )
-from lexbridge.phrases import phrases_for
+from lexbridge.phrases.catalogue import phrases_for
 
 PATIENCE_S = 16.0
 """Longest wait of the caller for an answer, seconds.

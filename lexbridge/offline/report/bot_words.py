@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 from lexbridge.config.call_rules import PHRASE_SETTINGS
 from lexbridge.offline.twilio import events as happened
 from lexbridge.offline.twilio.events import Event
-from lexbridge.phrases import CATALOGUE
+from lexbridge.phrases.catalogue import CATALOGUE
 
 
 def own_phrases(environment: Mapping[str, str], languages: Iterable[str] = CATALOGUE) -> dict[str, str]:
@@ -19,7 +19,7 @@ def own_phrases(environment: Mapping[str, str], languages: Iterable[str] = CATAL
 
     environment: the variables of the bridge, which may set other words.
     """
-    catalogues = [CATALOGUE[language][1] for language in languages]
+    catalogues = [CATALOGUE[language].phrases for language in languages]
     found: dict[str, str] = {getattr(phrases, name): name for phrases in catalogues for name in PHRASE_SETTINGS}
     for name, setting in PHRASE_SETTINGS.items():
         if words := environment.get(setting.name, "").strip():

@@ -1,11 +1,13 @@
 """The catalogue of phrases is complete: every locale of Lex V2 has all of them."""
 
+import json
 from dataclasses import asdict, fields
 from typing import get_args
 
 import pytest
 
-from lexbridge.phrases import CATALOGUE, PhraseName, Phrases, greeting_for, language_tag, phrases_for
+from lexbridge.phrases.catalogue import CATALOGUE, greeting_for, language_tag, parse_words, phrases_for
+from lexbridge.phrases.model import PhraseName, Phrases
 from tests.support.settings import make_settings
 
 # https://docs.aws.amazon.com/lexv2/latest/dg/how-languages.html, and the tag that <Say> gets for each.
@@ -53,8 +55,8 @@ ENGLISH = Phrases(
 
 @pytest.mark.parametrize("row", CATALOGUE)
 def test_every_phrase_is_there_ends_like_a_sentence_and_is_short(row):
-    greeting, phrases = CATALOGUE[row]
-    for phrase in (greeting, *asdict(phrases).values()):
+    language = CATALOGUE[row]
+    for phrase in (language.greeting, *asdict(language.phrases).values()):
         assert 0 < len(phrase) <= 200
         assert phrase == " ".join(phrase.split())
         assert phrase[-1] in ".?。？।؟", phrase  # noqa: RUF001
@@ -62,7 +64,7 @@ def test_every_phrase_is_there_ends_like_a_sentence_and_is_short(row):
 
 @pytest.mark.parametrize("row", CATALOGUE)
 def test_no_two_phrases_of_a_language_are_the_same(row):
-    assert len(set(asdict(CATALOGUE[row][1]).values())) == len(fields(Phrases))
+    assert len(set(asdict(CATALOGUE[row].phrases).values())) == len(fields(Phrases))
 
 
 @pytest.mark.parametrize("locale_id", LEX_LOCALES)
@@ -85,7 +87,7 @@ def test_english_is_what_it_always_was():
 
 def test_a_locale_has_its_own_phrases_or_its_languages():
     assert phrases_for("pt_PT").say_it_again == "Desculpe, não percebi. Por favor, repita."
-    assert phrases_for("pt_BR") == phrases_for("pt_AO") == CATALOGUE["pt"][1]
+    assert phrases_for("pt_BR") == phrases_for("pt_AO") == CATALOGUE["pt"].phrases
     assert phrases_for("es_419") == phrases_for("es_US") != phrases_for("es_ES")
     assert greeting_for("zh_HK") != greeting_for("zh_CN")
 
@@ -100,3 +102,11 @@ def test_every_phrase_can_be_asked_for_by_its_name():
     names = get_args(PhraseName)
     assert names == tuple(field.name for field in fields(Phrases))
     assert [ENGLISH.named(name) for name in names] == list(asdict(ENGLISH).values())
+
+
+@pytest.mark.parametrize("change", [{"done": None}, {"hello": "Hei."}, {"greeting": None}])
+def test_a_language_has_all_phrases_and_no_others(change):
+    words = {"greeting": "Hallo.", **asdict(ENGLISH), **change}
+    text = "".join(f"{name} = {json.dumps(phrase)}\n" for name, phrase in words.items() if phrase)
+    with pytest.raises(TypeError, match=next(iter(change))):
+        parse_words(f"[xx]\n{text}")

@@ -1,0 +1,1 @@
+"""Phrases that lexbridge itself says to callers, in each language of Lex."""
