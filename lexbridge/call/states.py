@@ -13,7 +13,7 @@ Lex works on what they said before:
 - *The state of a turn* says where its audio is: here, at Lex, or answered. At most one turn is open, at most one is in
   flight, which may be the same, and the others wait in order.
 - *Conditions* are all else that changes what an event does: keys are being collected, a prompt was interrupted, the
-  process is to end. `conditions.CONDITIONS` names each one, what begins and ends it, and what it forbids. A condition
+  process is to end. `conditions.table` names each one, what begins and ends it, and what it forbids. A condition
   is no state, because any number of them may hold at once, in most states.
 
 An event goes one way. `CallSession.receive` takes it, and what it means is found by functions that change nothing:

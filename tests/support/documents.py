@@ -9,7 +9,7 @@ from functools import partial
 
 from bench.load.report import markdown, pieces_markdown, read_document
 from lexbridge.call.attributes import ATTRIBUTES
-from lexbridge.call.conditions import CONDITIONS
+from lexbridge.call.conditions.table import CONDITIONS
 from lexbridge.call.states import CALL_MOVES, TURN_MOVES
 from lexbridge.config.describe import example_env_file, settings_tables
 from tests.support.dashboard import dashboard
