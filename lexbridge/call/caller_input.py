@@ -22,7 +22,7 @@ from lexbridge.call.replies import FetchPrompt, HangUp
 from lexbridge.call.states import CallState
 from lexbridge.call.stream_start import StreamStart
 from lexbridge.call.timed_rule import TimedRule
-from lexbridge.call.turns import Turn
+from lexbridge.call.turn import Turn
 
 
 class CallerInput(TimedRule):

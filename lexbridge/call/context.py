@@ -27,7 +27,8 @@ from lexbridge.call.stream_parameters import (
     hand_over_parameters,
 )
 from lexbridge.call.switching import NO_SWITCHES, Switchboard
-from lexbridge.call.turns import Turn, Turns
+from lexbridge.call.turn import Turn
+from lexbridge.call.turns import Turns
 from lexbridge.config.call_rules import CallRules
 from lexbridge.config.parsers import is_phone_number
 from lexbridge.errors import CallStateError

@@ -19,7 +19,7 @@ from lexbridge.call.states import CallMove, CallState
 from lexbridge.call.switching import Refused
 from lexbridge.call.timed_rule import TimedRule
 from lexbridge.call.transfers import Handoff
-from lexbridge.call.turns import Turn
+from lexbridge.call.turn import Turn
 from lexbridge.config.route import CallRoute
 from lexbridge.errors import LexError
 from lexbridge.lex.model import Message, Reply

@@ -12,7 +12,7 @@ the session cannot be restored. `decide` decides, and `LexAnswers` joins.
 
 from dataclasses import dataclass
 
-from lexbridge.call.turns import Turn
+from lexbridge.call.turn import Turn
 from lexbridge.errors import LexError
 from lexbridge.lex.model import Checkpoint, Reply
 

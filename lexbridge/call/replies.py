@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lexbridge.call.after import Outcome
 from lexbridge.call.dialog import DialogContext
 from lexbridge.call.directives import CallAction
-from lexbridge.call.turns import Turn
+from lexbridge.call.turn import Turn
 from lexbridge.config.call_rules import CallRules
 from lexbridge.config.transfer_targets import TransferTarget
 from lexbridge.errors import LexError

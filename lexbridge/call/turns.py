@@ -5,7 +5,6 @@ One turn at a time is with Lex; the others wait in order. The states of a turn a
 """
 
 from collections.abc import Callable, Mapping, Sized
-from dataclasses import dataclass, field
 from typing import Any
 
 from lexbridge.audio.pcm import MULAW_BYTES_PER_MS
@@ -21,58 +20,17 @@ from lexbridge.call.actions import (
     SendKeys,
 )
 from lexbridge.call.states import TURN_MOVES, TurnMove, TurnState, transition
+from lexbridge.call.turn import Turn
 from lexbridge.lex.model import Checkpoint
 
 MAX_QUEUED_TURNS = 3
 """Most turns that wait while Lex is busy with an earlier one. Another one pushes the oldest out."""
-
 
 FLUSH_BYTES = 100 * MULAW_BYTES_PER_MS
 """Audio that is gathered before Lex gets it, mu-law: 100 ms.
 
 Each time costs a wake-up of a greenlet and a write to a socket, and Lex answers no sooner for smaller pieces. The end
 of the utterance sends the rest at once."""
-
-
-@dataclass(slots=True)
-class Turn:
-    """One turn of the caller, and what became of it.
-
-    `audio` is all of it so far. Media time is in milliseconds. `ended_ms` is None while the caller speaks. Two
-    kinds of turn have no audio and are complete at once: keys, and the intent by which the bot is to welcome the
-    caller, or to take them back after a transfer.
-    """
-
-    number: int
-    started_ms: int
-    state: TurnState
-    audio: UtteranceAudio = field(default_factory=UtteranceAudio, repr=False)
-    ended_ms: int | None = None
-    keys: str | None = field(default=None, repr=False)
-    intent: str | None = None
-    words_instead: str = ""
-    """What the caller hears if the bot begins with `intent` and says nothing, or Lex fails."""
-    may_continue: bool = False
-    """Whether the caller paused, so that what they say next may be the other half of this turn."""
-    is_continuation: bool = False
-    """Whether this turn is the other half of the one that Lex is busy with, if Lex can be made to forget that one."""
-    is_joined: bool = False
-    """Whether the turn has several utterances, so that the endpointer does not know how long it is."""
-    is_overflow: bool = False
-    """Whether the turn begins with what did not fit into the one before, which may be nothing but silence."""
-    joined_bytes: int = 0
-    """Length of the audio that belongs to the turn before, which Lex has answered, mu-law."""
-    unsent_bytes: int = 0
-    """Length of the audio that the request to Lex has not been told of, mu-law."""
-    checkpoint: Checkpoint | None = field(default=None, repr=False)
-    """Point to which Lex's session is restored before the turn is sent."""
-    waited_ms: int = 0
-    """Time for which the caller had been done with the turn when it was sent, and had heard no answer."""
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether the caller is done with the turn."""
-        return self.ended_ms is not None
 
 
 class Turns:

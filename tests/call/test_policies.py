@@ -35,7 +35,7 @@ from lexbridge.call.stream_parameters import (
 )
 from lexbridge.call.switching import Switches
 from lexbridge.call.transfers import Handoff
-from lexbridge.call.turns import Turn
+from lexbridge.call.turn import Turn
 from lexbridge.config.transfer_targets import NumberTarget
 from lexbridge.errors import LexRejected, LexUnavailable
 from lexbridge.lex.model import NO_DIALOG, DialogState, Message, Reply
