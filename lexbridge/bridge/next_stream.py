@@ -8,8 +8,9 @@ from lexbridge.call.documents import SPEAKING_MS_PER_SYLLABLE, Opening
 from lexbridge.call.events import Started
 from lexbridge.call.stream_parameters import proof_parameters
 from lexbridge.config.route import CallRoute
+from lexbridge.twilio.rendering import MAX_DOCUMENT_CHARACTERS
+from lexbridge.twilio.stream_names import stream_name
 from lexbridge.twilio.stream_token import make_stream_token
-from lexbridge.twilio.twiml import MAX_DOCUMENT_CHARACTERS, stream_name
 
 TOKEN_KEPT_S = 20.0
 """The time after which the token is made anew, in seconds, because a token is valid for TOKEN_LIFE_S only."""

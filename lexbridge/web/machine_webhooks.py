@@ -15,7 +15,7 @@ from lexbridge.config.settings import Settings
 from lexbridge.errors import CallControlError, CallGone
 from lexbridge.lex.model import Message
 from lexbridge.twilio.answered_by import MachineCall, decide_machine
-from lexbridge.twilio.twiml import stream_name
+from lexbridge.twilio.stream_names import stream_name
 from lexbridge.web.kept_query import first_query
 from lexbridge.web.webhook_views import WebhookViews, call_facts, form, incoming_call, log_of
 

@@ -17,8 +17,8 @@ from lexbridge.call.stream_parameters import RESUMED_PARAMETER, RETURNED, CallPr
 from lexbridge.call.transfers import TransferEnd, transfer_end
 from lexbridge.config.twilio_account import sid_of_other
 from lexbridge.logs import Log
+from lexbridge.twilio.stream_names import stream_name
 from lexbridge.twilio.transfer_values import sealed_after, sealed_whisper
-from lexbridge.twilio.twiml import stream_name
 from lexbridge.web.last_document import last_document
 from lexbridge.web.webhook_views import WebhookViews, call_facts, form, log_of, progress, progress_parameters, xml
 

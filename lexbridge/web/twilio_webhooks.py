@@ -40,7 +40,7 @@ from lexbridge.lex.model import Message
 from lexbridge.logs import Log, RateLimitedLog
 from lexbridge.telemetry.numbers import masked
 from lexbridge.telemetry.teller import Teller
-from lexbridge.twilio.twiml import stream_name, streams_lost
+from lexbridge.twilio.stream_names import stream_name, streams_lost
 from lexbridge.web.call_routing import CallRouting
 from lexbridge.web.hook_answer import CallRefusal
 from lexbridge.web.kept_query import first_query, kept_parameters, kept_query

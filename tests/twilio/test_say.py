@@ -9,8 +9,9 @@ from markupsafe import escape
 
 from lexbridge.call.documents import SPEAKING_MS_PER_CHARACTER, SPEAKING_MS_PER_SYLLABLE, Opening, speaking_ms
 from lexbridge.lex.model import Message
+from lexbridge.twilio.rendering import MAX_DOCUMENT_CHARACTERS
 from lexbridge.twilio.say import MAX_SAY_CHARACTERS, MAX_SSML_CHARACTERS, clean, cut_at_sentence, ssml_for_say
-from lexbridge.twilio.twiml import MAX_DOCUMENT_CHARACTERS, TwimlDocuments
+from lexbridge.twilio.twiml import TwimlDocuments
 from tests.support.property_tests import examples
 from tests.support.twilio_messages import STREAM_SID
 from tests.support.twiml import outline, text_of, verbs_of

@@ -12,8 +12,9 @@ from lexbridge.call.transfers import Handoff
 from lexbridge.config.transfer_targets import parse_target
 from lexbridge.lex.model import Message
 from lexbridge.twilio.passed_on import MAX_PASSED_ON_CHARACTERS
+from lexbridge.twilio.rendering import MAX_DOCUMENT_CHARACTERS
 from lexbridge.twilio.transfer_values import sealed_after, sealed_whisper
-from lexbridge.twilio.twiml import MAX_DOCUMENT_CHARACTERS, TwimlDocuments
+from lexbridge.twilio.twiml import TwimlDocuments
 from tests.support.twilio_messages import STREAM_SID
 from tests.support.twiml import outline, verbs_of
 

@@ -13,8 +13,9 @@ from lexbridge.call.transfers import Handoff
 from lexbridge.config.parsers import spoken as spoken_setting
 from lexbridge.config.transfer_targets import NumberTarget
 from lexbridge.lex.model import Message, MessageFormat
+from lexbridge.twilio.rendering import MAX_DOCUMENT_CHARACTERS
 from lexbridge.twilio.say import MAX_SAY_CHARACTERS
-from lexbridge.twilio.twiml import MAX_DOCUMENT_CHARACTERS, TwimlDocuments, stream_name, streams_lost
+from lexbridge.twilio.twiml import TwimlDocuments
 from tests.support.property_tests import examples
 from tests.support.twilio_messages import STREAM_SID
 from tests.support.twiml import outline, text_of, verbs_of
@@ -250,19 +251,6 @@ def test_a_stream_whose_name_is_no_text_breaks_no_address():
     (redirect,) = verbs_of(DOCUMENTS.recover(3, "MZ\udbc6").twiml)
     assert text_of(redirect) == "https://voice.example.com/twiml/resume?lost=3&of=MZ%3F#rc=2&rp=all"
     assert "/twiml/keys?of=MZ%3F#" in DOCUMENTS.reply([], "MZ\udbc6").twiml
-
-
-def test_the_name_of_a_stream_says_how_many_were_lost_before_it():
-    assert stream_name(0) == "lexbridge-0"
-    assert stream_name(2, STREAM_SID) == f"lexbridge-2-{STREAM_SID[-8:]}"
-    assert [streams_lost(stream_name(lost, of)) for lost, of in ((0, ""), (0, STREAM_SID), (12, STREAM_SID))] == [
-        0,
-        0,
-        12,
-    ]
-    assert [streams_lost(name) for name in ("", STREAM_SID, "lexbridge-x", "lexbridge-12345", "lexbridge-1x")] == [
-        0
-    ] * 5
 
 
 def test_a_reply_says_its_messages_and_holds_the_call():
