@@ -4,9 +4,10 @@
 """
 
 import tomllib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
+from lexbridge.config.deep_keys import find_deep_key
 from lexbridge.config.line_layers import ACCOUNT, Layers, LineLayer
 from lexbridge.config.line_names import BOT_SETTING_NAMES, LINE_NAMES, LOCALE_NAMES, read_layer, unknown
 from lexbridge.config.lines import LineTable
@@ -22,11 +23,16 @@ FILE = "LINES_FILE"
 MAX_DEPTH = 20
 """Most tables in each other. A name with thousands of dots is too deep to be printed, or sent to workers."""
 
+MAX_NUMBER = 2**63 - 1
+"""Largest whole number. TOML has no larger ones, but `tomllib` reads them, and nothing prints one of 5,000 digits."""
+
 PlainData = Mapping[str, Any]
 """A parsed file: what `tomllib` returns."""
 
 _TABLES = ("defaults", "locales", "bots", "lines")
 _TOML_RULE = "must be as https://toml.io describes: each text in quotes, and all from { to } on one line"
+_DEPTH_RULE = f"must have at most {MAX_DEPTH} tables in each other"
+_NUMBER_RULE = f"must be a whole number from -{MAX_NUMBER} to {MAX_NUMBER}"
 _NAME_RULE = "must have 1 to 60 letters, digits, or characters of _ . -"
 _V1, _V2 = {"name": "LEX_BOT_NAME", "alias": "LEX_BOT_ALIAS"}, {"id": "LEX_BOT_ID", "alias": "LEX_BOT_ALIAS_ID"}
 _ONE_BOT = "give id and alias for a Lex V2 bot, or name and alias for a Lex V1 bot"
@@ -42,13 +48,17 @@ def read_lines(text: str, environment: Mapping[str, str], settings: Settings) ->
 
 def parse_lines(text: str) -> PlainData:
     """Return the plain data of the file's text. Raise ConfigError if it is not TOML, or too deep."""
+    if (number := find_deep_key(text, MAX_DEPTH - 1)) is not None:
+        raise ConfigError([Problem(FILE, f"is too deep: see line {number}", _DEPTH_RULE)])
     try:
         data = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # RecursionError: lists in lists in lists
         wrong = f"is no TOML: {error}" if isinstance(error, tomllib.TOMLDecodeError) else "is no TOML"
         raise ConfigError([Problem(FILE, wrong, _TOML_RULE)]) from error
     if _is_deeper(data, MAX_DEPTH):
-        raise ConfigError([Problem(FILE, "is too deep", f"must have at most {MAX_DEPTH} tables in each other")])
+        raise ConfigError([Problem(FILE, "is too deep", _DEPTH_RULE)])
+    if numbers := list(_large_numbers(data, f"{FILE}: ")):
+        raise ConfigError([Problem(where, "is too large a number", _NUMBER_RULE) for where in numbers])
     return data
 
 
@@ -60,6 +70,17 @@ def _is_deeper(data: PlainData, most: int) -> bool:
             one for of in level for one in (of.values() if isinstance(of, dict) else of) if isinstance(one, dict | list)
         ]
     return bool(level)
+
+
+def _large_numbers(data: PlainData | list[Any], where: str) -> Iterator[str]:
+    """Yield where each number stands that is too large."""
+    for name, value in data.items() if isinstance(data, Mapping) else enumerate(data, 1):
+        text = str(name)[:60]
+        place = f"{where}{text if text.isprintable() else repr(text)}"
+        if isinstance(value, dict | list):
+            yield from _large_numbers(value, f"{place}.")
+        elif isinstance(value, int) and abs(value) > MAX_NUMBER:
+            yield place
 
 
 def build_table(

@@ -247,6 +247,43 @@ def test_a_name_with_too_many_dots_is_one_problem(depth: int, is_taken: bool) ->
         parse_lines(text)
 
 
+@pytest.mark.parametrize(
+    "text", ["a" + ".a" * 400_000 + " = 1", "[a" + " . 'a'" * 100_000 + "]", "x={a" + ".a" * 30_000]
+)
+def test_a_key_that_would_take_minutes_to_read_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="LINES_FILE: is too deep: see line 3; must have at most 20 tables"):
+        parse_lines(f"# first\n[defaults]\n{text}")
+
+
+@pytest.mark.parametrize("nested", ["[" * 100_000, "{a=" * 100_000, "[{a=" * 50_000, "[" * 30 + "]" * 30])
+def test_what_is_nested_too_deep_is_one_problem(nested: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        parse_lines(f"a = {nested}")
+    assert len(raised.value.problems) == 1
+
+
+@pytest.mark.parametrize("number", [f"0x{'f' * 20_000}", f"0o{'7' * 20_000}", "9223372036854775808", f"-{'9' * 4000}"])
+def test_a_number_that_is_too_large_is_told_with_its_place(number: str) -> None:
+    text = f"defaults.max_turns = {number}\n[[lines]]\n[[lines]]\nmatch.to = [1, {number}]\n'\t' = {number}"
+    with pytest.raises(ConfigError) as raised:
+        parse_lines(text)
+    places = ["defaults.max_turns", "lines.2.match.to.2", r"lines.2.'\t'"]
+    assert [str(one) for one in raised.value.problems] == [
+        f"LINES_FILE: {place}: is too large a number; must be a whole number from -{2**63 - 1} to {2**63 - 1}"
+        for place in places
+    ]
+
+
+def test_a_number_of_thousands_of_digits_is_a_problem() -> None:
+    with pytest.raises(ConfigError, match="LINES_FILE: is no TOML"):
+        parse_lines(f"defaults.max_turns = {'9' * 5000}")
+
+
+@pytest.mark.parametrize("number", [2**63 - 1, 1 - 2**63, 0])
+def test_the_largest_numbers_are_read(number: int) -> None:
+    assert parse_lines(f"a = [{number}]") == {"a": [number]}
+
+
 def test_the_reader_gives_way_between_lines() -> None:
     """A worker takes a table of a thousand lines while it serves calls."""
     text = "[bots.x]\nid='ABCDEFGHIJ'\nalias='TSTALIASID'\n" + "".join(
