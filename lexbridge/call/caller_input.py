@@ -105,6 +105,7 @@ class CallerInput(TimedRule):
             self._call.take_reports(self._speaker.await_input())
 
     def next_due_ms(self) -> float | None:
+        """Return the media time at which the keys are complete without another one, or None if none are collected."""
         return self._keys.due_ms if self._keys.is_collecting else None
 
     def tick(self) -> None:

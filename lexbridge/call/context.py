@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from lexbridge.audio.endpointing import Endpointer
@@ -10,27 +9,16 @@ from lexbridge.audio.pcm import MULAW_BYTES_PER_MS
 from lexbridge.call import limits
 from lexbridge.call.actions import Action, Note, UpdateCall
 from lexbridge.call.dialog import DialogContext
-from lexbridge.call.documents import CallDocuments, Document, Opening, Query
+from lexbridge.call.documents import CallDocuments, Document, Opening
 from lexbridge.call.dtmf import DtmfCollector
 from lexbridge.call.events import Started
-from lexbridge.call.facts_query import facts_query
 from lexbridge.call.output.reports import CallersTurn, Reports, SpeaksUntil
 from lexbridge.call.states import CALL_MOVES, CallMove, CallState, transition
-from lexbridge.call.stream_parameters import (
-    GREETING_PARAMETER,
-    HANDED_OVER,
-    HOOK_PARAMETER,
-    HOOK_QUERY,
-    NO_INPUT_MS_PARAMETER,
-    CallProgress,
-    StreamParameters,
-    hand_over_parameters,
-)
+from lexbridge.call.stream_parameters import HANDED_OVER, StreamParameters
 from lexbridge.call.switching import NO_SWITCHES, Switchboard
 from lexbridge.call.turn import Turn
 from lexbridge.call.turns import Turns
 from lexbridge.config.call_rules import CallRules
-from lexbridge.config.parsers import is_phone_number
 from lexbridge.errors import CallStateError
 
 
@@ -115,7 +103,7 @@ class CallContext:
         self.dialog = DialogContext()
         """Position of the dialog with the bot."""
 
-    # -- what may happen to the state. Nothing but this class and the session writes it.
+    # -- what may happen to the state. Nothing but this class writes it.
 
     def begin(self, started: Started, parameters: StreamParameters, move: CallMove) -> None:
         """Note that the stream has started, and how far the call had come by then."""
@@ -128,6 +116,14 @@ class CallContext:
         self.switches = parameters.progress.switches
         if parameters.resumed == HANDED_OVER:
             self.no_inputs, self.failed_turns = parameters.no_inputs, parameters.failed_turns
+
+    def next_stream_opened(self, opening: Opening | None) -> None:
+        """Note the stream over which the call may go on, or that there is none."""
+        self.next_stream = opening
+
+    def leave_requested(self) -> None:
+        """Note that the call is to go on over another stream as soon as it can."""
+        self.is_leaving = True
 
     def move(self, move: CallMove) -> None:
         """Move the call to another state. Raise CallStateError if `move` cannot happen now."""
@@ -231,18 +227,6 @@ class CallContext:
         return limits.reached_limit(self.rules, self.dialog.turns_answered, self.age_s)
 
     @property
-    def progress(self) -> CallProgress:
-        """Progress of the call, for the next stream or webhook."""
-        return CallProgress(self.began_s, self.dialog.turns_answered, self.returned, self.switches)
-
-    @property
-    def query(self) -> Query:
-        """Query of the addresses in a document, by which the next webhook learns how far the call has come."""
-        facts = StreamParameters.parse(self.stream.parameters).call_facts if self.dialog.first_attributes else {}
-        hook = HOOK_QUERY if self.has_hook and self.dialog.first_attributes is not None else {}
-        return {**self.progress.query, **facts_query(facts), **hook}
-
-    @property
     def age_s(self) -> float:
         """Age of the call over all its streams, seconds."""
         return self.age_before_s + self.now_ms / 1000
@@ -301,28 +285,3 @@ class CallContext:
         self.updates += 1
         sids = stream.account_sid, stream.call_sid
         self.act(UpdateCall(self.updates, *sids, document.twiml, hands_over, bool(document.reprompts_ms)))
-
-    def next_opening(self) -> Opening | None:
-        """Return the stream that may take the call over, with all that it has to know; or None if there is none."""
-        if self.next_stream is None:
-            return None
-        parameters = StreamParameters.parse(self.stream.parameters)
-        # The next stream sends Lex the facts of the call if this one has not.
-        facts = parameters.call_facts if self.dialog.first_attributes is not None else {}
-        known = hand_over_parameters(
-            facts, self.no_inputs, self.failed_turns, self.dialog.last_prompt, parameters.called_number
-        )
-        known += self.progress.parameters(self.age_s)
-        if facts and self.has_hook:
-            known.append((HOOK_PARAMETER, "1"))
-        if facts and parameters.greeting is not None:
-            known.append((GREETING_PARAMETER, parameters.greeting))
-        if self.dialog.directives.no_input_s is not None:
-            known.append((NO_INPUT_MS_PARAMETER, str(self.no_input_ms)))
-        return replace(self.next_stream, parameters=[*self.next_stream.parameters, *known])
-
-    @property
-    def caller_id(self) -> str | None:
-        """Number that a transfer shows as its caller's, or None where Twilio shows the caller's own, if it can."""
-        called = StreamParameters.parse(self.stream.parameters).called_number or ""
-        return self.rules.transfer_caller_id or (called if is_phone_number(called) else None)

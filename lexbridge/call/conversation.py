@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lexbridge.audio.hangover import Expected
-from lexbridge.call import limits, replies, switching, transfers
+from lexbridge.call import carried_along, limits, replies, switching, transfers
 from lexbridge.call.after import Outcome, after_query, with_query
 from lexbridge.call.context import CallContext
 from lexbridge.call.dialog import DialogContext
@@ -131,6 +131,7 @@ class Conversation(TimedRule):
         self._close(words, self._goodbye(outcome))
 
     def next_due_ms(self) -> float | None:
+        """Return the media time at which a limit may end the call, or None while none can."""
         call, speaker = self._call, self._speaker
         is_open = call.state is CallState.LIVE and not speaker.is_speaking and not speaker.has_reprompts
         reached_ms = limits.reached_at_ms(call.rules, call.dialog.turns_answered, call.age_before_s)
@@ -201,7 +202,7 @@ class Conversation(TimedRule):
             target,
             self._one_way_stream,
             call.rules.phrases.goodbye,
-            call.caller_id if transfers.takes_caller_id(target) else None,
+            carried_along.caller_id(call) if transfers.takes_caller_id(target) else None,
             passed_on if transfers.takes_attributes(target) else {},
             directives.whisper if transfers.takes_whisper(target) else "",
             "" if call.rules.after_url is None else self._after_query(Outcome.TRANSFERRED),
@@ -214,7 +215,7 @@ class Conversation(TimedRule):
             has_whisper=bool(handoff.whisper),
             attributes=len(handoff.attributes),
         )
-        self._close(transfer.words, TransferTo(handoff, directives.voice, call.query), speaking_turn)
+        self._close(transfer.words, TransferTo(handoff, directives.voice, carried_along.query(call)), speaking_turn)
 
     def _next_route(self, dialog: DialogContext) -> CallRoute | None:
         """Return the route to which the bot hands the call, or None if it goes on with the bot."""
@@ -231,7 +232,7 @@ class Conversation(TimedRule):
         """Hand the call to the bot of `route`, after the words of the one that it has."""
         call = self._call
         call.note("info", "bot-switched", bot=route.bot, locale=route.locale_id)
-        progress = replace(call.progress, switches=call.switches.after_switch(call.switchboard.route))
+        progress = replace(carried_along.progress(call), switches=call.switches.after_switch(call.switchboard.route))
         query = {"begins": 1, **({} if words else {"wordless": 1}), **progress.query}
         stream_sid = None if self._speaker.is_two_way else call.stream.stream_sid  # a one-way stream outlives documents
         self._close(words, SwitchTo(route.text, stream_sid, call.dialog.directives.voice, query), speaking_turn)

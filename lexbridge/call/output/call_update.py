@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from lexbridge.audio.endpointing import Listening
 from lexbridge.audio.hangover import Expected
+from lexbridge.call import carried_along
 from lexbridge.call.context import CallContext
 from lexbridge.call.documents import Document, Opening, Reprompts, speaking_ms
 from lexbridge.call.last_words import LastWords
@@ -49,13 +50,16 @@ class CallUpdateSpeaker(Speaker):
 
     @property
     def has_reprompts(self) -> bool:
+        """Whether the last document itself asks a silent caller again."""
         return bool(self._reprompts_ms)
 
     def greet(self) -> Reports:
+        """Expect the caller to speak once the greeting must be over."""
         # The greeting is no answer of the bot: a caller who speaks during it is heard at once, and it goes on.
         return (CallersTurn(speaking_ms(self._call.rules.greeting)),)
 
     def await_input(self, after_ms: int = 0, reprompts_ms: Sequence[int] = ()) -> Reports:
+        """Expect the caller to speak when the document has spoken for another `after_ms`, an estimate."""
         call = self._call
         self._note_speaking(after_ms)
         self._reprompts_ms = tuple(reprompts_ms)
@@ -65,6 +69,7 @@ class CallUpdateSpeaker(Speaker):
         return (CallersTurn(after_ms),)
 
     def take_reprompt(self) -> Reports:
+        """Report that the document begins its next reprompt now, if it has one."""
         if not self._reprompts_ms:
             return NO_REPORTS
         spoken_ms, *rest = self._reprompts_ms
@@ -77,6 +82,7 @@ class CallUpdateSpeaker(Speaker):
         return (CallersTurn(spoken_ms, min(longest_ms, LONGEST_KEYS_MS)),)
 
     def listening(self) -> Listening | None:
+        """Return how a frame is to be listened to while the document surely speaks, or None for the usual way."""
         from_ms, until_ms = self._speaks
         now_ms = self._call.now_ms
         if now_ms >= until_ms or not self._call.may_interrupt:
@@ -85,6 +91,7 @@ class CallUpdateSpeaker(Speaker):
         return Listening(onset_ms, PAUSE_WITHIN_ONSET_MS)
 
     def interrupt(self) -> Reports:
+        """Stop the document if it surely speaks, and the caller may interrupt it."""
         call, now_ms = self._call, self._call.now_ms
         if not (self._speaks[0] + UNINTERRUPTED_MS <= now_ms < self._speaks[1] and call.may_interrupt):
             return NO_REPORTS
@@ -96,10 +103,12 @@ class CallUpdateSpeaker(Speaker):
     def speak(
         self, messages: Sequence[Message], speaking_turn: int | None = None, *, to_synthesize: Sequence[Message] = ()
     ) -> Reports:
+        """Have Twilio say `messages` by a document, which hands the call over if the process leaves."""
         call = self._call
         has_pending = call.turns.has_pending
         # A protected prompt is heard here: the next stream would not know of it.
-        opening = call.next_opening() if call.is_leaving and call.turns.is_idle and not call.is_deaf else None
+        moves = call.is_leaving and call.turns.is_idle and not call.is_deaf
+        opening = carried_along.next_opening(call) if moves else None
         document = self._document(messages, opening, None if has_pending else self._reprompts())
         self._update(document, hands_over=opening is not None)
         speaks = SpeaksUntil(call.now_ms + document.spoken_ms)
@@ -111,6 +120,7 @@ class CallUpdateSpeaker(Speaker):
         return (speaks, *self.await_input(document.spoken_ms, document.reprompts_ms))
 
     def fill(self) -> Reports:
+        """Have Twilio ask the caller to wait."""
         call = self._call
         call.note_filler()
         document = self._document([Message(call.rules.phrases.one_moment)])
@@ -118,10 +128,12 @@ class CallUpdateSpeaker(Speaker):
         return (SpeaksUntil(call.now_ms + document.spoken_ms),)
 
     def close(self, messages: Sequence[Message], last_words: LastWords, speaking_turn: int | None = None) -> Reports:
+        """Send the document that says `messages`, the last of the call, and ends it by `last_words`."""
         self._call.update(last_words.document(self._call.documents, messages))
         return NO_REPORTS
 
     def tick(self) -> Reports:
+        """Replace a document that would soon ask a caller again who is not silent."""
         # The document would soon ask the caller again, but they are speaking, or wait for Lex.
         call = self._call
         is_due = self._reprompts_ms and call.now_ms >= self._replace_by_ms
@@ -130,6 +142,7 @@ class CallUpdateSpeaker(Speaker):
         return NO_REPORTS
 
     def next_due_ms(self) -> int | None:
+        """Return the media time at which the document is replaced, or None if it need not be."""
         return self._replace_by_ms if self._reprompts_ms and not self._call.turns.is_idle else None
 
     def end(self) -> None:
@@ -148,7 +161,7 @@ class CallUpdateSpeaker(Speaker):
             directives.keys,
             reprompts,
             longer_s,
-            call.query,
+            carried_along.query(call),
             is_protected=call.is_deaf,
         )
 

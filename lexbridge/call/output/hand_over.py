@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from lexbridge.call import carried_along
 from lexbridge.call.context import CallContext
 from lexbridge.call.documents import Opening
 from lexbridge.call.output.reports import NO_REPORTS, HandedOver, Reports
@@ -29,7 +30,7 @@ class HandOver:
     def tick(self) -> Reports:
         """Hand the call over if it is to be by now. The caller has nothing to hear."""
         due_ms = self.next_due_ms()
-        opening = None if due_ms is None or self._call.now_ms < due_ms else self._call.next_opening()
+        opening = None if due_ms is None or self._call.now_ms < due_ms else carried_along.next_opening(self._call)
         return NO_REPORTS if opening is None else self.begin([], opening)
 
     def next_due_ms(self) -> int | None:
@@ -46,8 +47,8 @@ class HandOver:
 
     def begin(self, messages: Sequence[Message], opening: Opening) -> Reports:
         """Hand the call over by a document that says `messages` before it connects the next stream."""
-        call = self._call
-        document = call.documents.connect(messages, opening, voice=call.dialog.directives.voice, query=call.query)
+        call, voice = self._call, self._call.dialog.directives.voice
+        document = call.documents.connect(messages, opening, voice=voice, query=carried_along.query(call))
         call.update(document, hands_over=True)
         self._is_allowed = False
         return (HandedOver(),)

@@ -4,17 +4,18 @@ A document ends such a stream. So a document that speaks, for words that have no
 and the document that ends the call is sent only when the caller has heard the last words.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from lexbridge.audio.endpointing import Listening
-from lexbridge.call.actions import CancelUtterance, StreamOutput, SynthesizeSpeech
+from lexbridge.call import carried_along
+from lexbridge.call.actions import StreamOutput
 from lexbridge.call.context import CallContext
 from lexbridge.call.last_words import LastWords
 from lexbridge.call.output.base import PAUSE_WITHIN_ONSET_MS, UNINTERRUPTED_MS, Speaker
 from lexbridge.call.output.hand_over import HandOver
-from lexbridge.call.output.known_speech import KnownSpeech
 from lexbridge.call.output.playback import Playback
 from lexbridge.call.output.prompt import Prompt
+from lexbridge.call.output.prompt_audio import PromptAudio
 from lexbridge.call.output.reports import NO_REPORTS, CallersTurn, Reports, SpeaksUntil
 from lexbridge.call.states import CallState
 from lexbridge.lex.model import Message
@@ -29,11 +30,9 @@ class StreamSpeaker(Speaker):
     def __init__(self, call: CallContext, phrase_audio: Mapping[str, bytes]) -> None:
         """`phrase_audio`: lexbridge's own phrases as audio (mu-law, whole frames). Twilio says one that has none."""
         self._call = call
-        self._known = KnownSpeech(phrase_audio)
         self._playback = Playback()
+        self._audio = PromptAudio(call, self._playback, phrase_audio)
         self._hand_over = HandOver(call)
-        self._heads: dict[int, bytes] = {}  # by prompt: its audio before what Lex was asked to say
-        self._phrases_played = 0  # number of prompts that answered no turn
         self._last_words: LastWords | None = None  # what ends the call once the caller has heard all
 
     @property
@@ -43,20 +42,25 @@ class StreamSpeaker(Speaker):
 
     @property
     def is_speaking(self) -> bool:
+        """Whether a prompt is still to be heard."""
         return not self._playback.is_empty
 
     def greet(self) -> Reports:
+        """Expect the caller to speak at once."""
         return self.await_input()  # the greeting is over: its document had to speak before it could connect
 
     def await_input(self, after_ms: int = 0, reprompts_ms: Sequence[int] = ()) -> Reports:  # noqa: ARG002
+        """Expect the caller to speak when the bot has spoken for another `after_ms`."""
         return (CallersTurn(after_ms),)  # the stream brings keys one by one, so no document asks by itself
 
     def take_reprompt(self) -> Reports:
+        """Report nothing: no document asks a silent caller again."""
         return NO_REPORTS
 
     # -- the caller speaks
 
     def listening(self) -> Listening | None:
+        """Return how the next frame is to be listened to: whether it may interrupt, and how loud its echo may be."""
         rules, now_ms = self._call.rules, self._call.now_ms
         echo_rms = self._playback.echo_rms(now_ms)
         prompt = self._playback.playing
@@ -72,6 +76,7 @@ class StreamSpeaker(Speaker):
         return self._call.endpointer.now_ms < self._playback.echo_until_ms
 
     def interrupt(self) -> Reports:
+        """Stop the prompt that plays, and keep it in case it was a false alarm; unless the caller must hear it out."""
         prompt = self._playback.playing
         if prompt is not None and self._call.rules.barge_in and prompt.may_interrupt:
             self._call.note("info", "barged-in", heard_ms=prompt.position_ms(self._call.now_ms))
@@ -93,25 +98,28 @@ class StreamSpeaker(Speaker):
 
     def discard_interrupted(self) -> None:
         """Discard what the caller interrupted."""
-        self._cancel(self._playback.discard_interrupted())
+        self._audio.cancel(self._playback.discard_interrupted())
 
     # -- the bot speaks
 
     def speak(
         self, messages: Sequence[Message], speaking_turn: int | None = None, *, to_synthesize: Sequence[Message] = ()
     ) -> Reports:
+        """Play `messages` after what is still to be heard, in Lex's own voice where there is audio of them.
+
+        The arguments are those of `Speaker.speak`.
+        """
         if to_synthesize:
             self._send(self._playback.interrupt(self._call.now_ms))
             self.discard_interrupted()
         if speaking_turn is None:
-            self._play_phrase(messages, to_synthesize=to_synthesize)
+            phrase = self._audio.make_phrase(messages, self._may_interrupt_next, to_synthesize=to_synthesize)
+            self._playback.add(phrase)
         else:
             prompt = self._playback.release(speaking_turn) or Prompt(speaking_turn, messages)
             prompt.messages = messages
             prompt.may_interrupt = self._may_interrupt_next
-            if prompt.is_complete and self._has_no_audio(prompt):  # it was withheld, and no audio came
-                self._find_other_audio(prompt)
-            self._known.last_answer = prompt
+            self._audio.take_answer(prompt)
             self._playback.add(prompt)
         return self._play()
 
@@ -125,18 +133,21 @@ class StreamSpeaker(Speaker):
 
     def discard_withheld(self) -> None:
         """Discard what is withheld."""
-        self._cancel(self._playback.discard_withheld())
+        self._audio.cancel(self._playback.discard_withheld())
 
     def fill(self) -> Reports:
+        """Ask the caller to wait, if audio for that is there and nothing else is to be heard."""
         words = [Message(self._call.rules.phrases.one_moment)]
-        _, unknown = self._known.find(words)
-        if unknown or not self._playback.is_empty:  # a document would end the stream, and the turn with it
+        if not self._audio.is_known(words):  # a document would end the stream, and the turn with it
+            return NO_REPORTS
+        if not self._playback.is_empty:
             return NO_REPORTS
         self._call.note_filler()
-        self._play_phrase(words, is_filler=True)
+        self._playback.add(self._audio.make_phrase(words, self._may_interrupt_next, is_filler=True))
         return self._play()
 
     def close(self, messages: Sequence[Message], last_words: LastWords, speaking_turn: int | None = None) -> Reports:
+        """Play `messages`, the last of the call, and end it by `last_words` once the caller has heard them."""
         self._last_words = last_words
         return self.speak(messages, speaking_turn)
 
@@ -146,41 +157,15 @@ class StreamSpeaker(Speaker):
 
     def speech_arrived(self, turn: int, mulaw: bytes) -> Reports:
         """Take more of Lex's audio for the reply to `turn`: whole frames."""
-        prompt = self._playback.find(turn)
-        if prompt is None:
-            return NO_REPORTS
-        prompt.push(self._heads.pop(turn, b"") + mulaw)
-        if prompt.is_only_silence:
-            self._cancel([turn])
-            return self.speech_failed(turn)
-        return self._play()
+        return self._play() if self._audio.arrived(turn, mulaw) else NO_REPORTS
 
     def speech_ended(self, turn: int) -> Reports:
         """Note that all of Lex's audio for the reply to `turn` has come."""
-        prompt = self._playback.find(turn)
-        if prompt is None:
-            return NO_REPORTS
-        if not self._has_no_audio(prompt):
-            prompt.complete()
-        elif all(message.is_unvoiced for message in prompt.messages):
-            self._find_other_audio(prompt)
-        else:
-            return self.speech_failed(turn)
-        return self._play()
+        return self._play() if self._audio.ended(turn) else NO_REPORTS
 
     def speech_failed(self, turn: int) -> Reports:
         """Note that Lex's audio for the reply to `turn` broke off."""
-        prompt = self._playback.find(turn)
-        if prompt is None:
-            return NO_REPORTS
-        if turn > 0:
-            self._call.note("warning", "reply-audio-failed", turn=turn, arrived_ms=prompt.arrived_ms)
-        is_unvoiced = all(message.is_unvoiced for message in prompt.messages)
-        if is_unvoiced and prompt.arrived_ms and not prompt.is_only_silence:
-            prompt.complete()  # the words of what was heard are not known
-        else:
-            self._find_other_audio(prompt)
-        return self._play()
+        return self._play() if self._audio.failed(turn) else NO_REPORTS
 
     def mark_reached(self, name: str) -> Reports:
         """Note that Twilio has played what was sent before the mark `name`, or dropped it."""
@@ -188,6 +173,7 @@ class StreamSpeaker(Speaker):
         return self._play()
 
     def tick(self) -> Reports:
+        """Send more of what plays, take for heard what must have been by now, or hand the call over."""
         if self._playback.is_empty:
             return self._hand_over.tick()
         if self._playback.expire(self._call.now_ms):
@@ -195,11 +181,13 @@ class StreamSpeaker(Speaker):
         return self._play()
 
     def next_due_ms(self) -> int | None:
+        """Return the media time before which `tick` has nothing to do, or None if something has to happen first."""
         if self._playback.is_empty:
             return self._hand_over.next_due_ms()
         return self._playback.next_due_ms(self._waits) if self._may_play else self._playback.expires_at_ms
 
     def end(self) -> None:
+        """Drop all prompts, because the stream is over."""
         self.discard_interrupted()
         self.discard_withheld()
         self._take_words()
@@ -220,37 +208,6 @@ class StreamSpeaker(Speaker):
     def _may_interrupt_next(self) -> bool:
         """Whether the caller may interrupt the prompt that is about to be said."""
         return self._call.dialog.directives.allow_interrupt and not self._call.is_deaf
-
-    def _has_no_audio(self, prompt: Prompt) -> bool:
-        """Return whether `prompt` has words, and Lex has sent no audio of them."""
-        return bool(prompt.messages) and not prompt.arrived_ms and not prompt.needs_say
-
-    def _find_other_audio(self, prompt: Prompt) -> None:
-        """Take audio that is known for the words of `prompt`, or leave them to Twilio."""
-        audio, unknown = self._known.find(prompt.messages)
-        if unknown or prompt.arrived_ms:
-            self._send(self._playback.leave_to_say(prompt, self._call.now_ms))
-        else:
-            prompt.push(audio)
-            prompt.complete()
-
-    def _play_phrase(
-        self, messages: Sequence[Message], *, is_filler: bool = False, to_synthesize: Sequence[Message] = ()
-    ) -> None:
-        """Add a prompt that answers no turn."""
-        self._phrases_played += 1
-        prompt = Prompt(-self._phrases_played, messages, self._may_interrupt_next, is_filler)
-        audio, unknown = self._known.find(messages)
-        if unknown and set(unknown) <= set(to_synthesize):
-            self._heads[prompt.turn] = audio
-            self._known.last_answer = prompt
-            self._call.act(SynthesizeSpeech(prompt.turn, unknown))
-        elif unknown:
-            prompt.leave_to_say()
-        else:
-            prompt.push(audio)
-            prompt.complete()
-        self._playback.add(prompt)
 
     def _play(self) -> Reports:
         """Send what is due of the prompts, and go on when the caller has heard them."""
@@ -275,7 +232,7 @@ class StreamSpeaker(Speaker):
 
     def _leave_next_to_say(self) -> Reports:
         """Have Twilio say all that was still to be heard, by a document that ends the stream and opens another."""
-        opening = self._call.next_opening()
+        opening = carried_along.next_opening(self._call)
         if self._last_words is not None:
             self._finish(self._last_words, self._take_words())
             return NO_REPORTS
@@ -303,12 +260,8 @@ class StreamSpeaker(Speaker):
     def _take_words(self) -> list[Message]:
         """Drop all prompts, and return the words that were still to be heard."""
         prompts = self._playback.take_all()
-        self._cancel(prompt.turn for prompt in prompts if not prompt.is_complete)
+        self._audio.cancel(prompt.turn for prompt in prompts if not prompt.is_complete)
         return [message for prompt in prompts for message in prompt.messages]
-
-    def _cancel(self, turns: Iterable[int]) -> None:
-        for turn in turns:
-            self._call.act(CancelUtterance(turn))
 
     def _send(self, output: Sequence[StreamOutput]) -> None:
         for action in output:
