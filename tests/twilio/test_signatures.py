@@ -126,6 +126,7 @@ def test_each_account_signs_with_its_own_token() -> None:
             signed = headers(RequestValidator(used).compute_signature(url, form))
             assert check.webhook_passes("/twiml", form.items(), signed, sid) is (used == token)
     assert [sid_of_other(one, accounts.own) for one in (accounts.own, accounts.of(SUBACCOUNT))] == ["", SUBACCOUNT]
+    assert [accounts.signer_of(sid) for sid in (SUBACCOUNT, "AC" + "6" * 32)] == [SUBACCOUNT, ""]
     socket = socket_address("wss://voice.example.com/", SUBACCOUNT)
     assert socket == f"wss://voice.example.com/twiml/media/{SUBACCOUNT}"
     for used in (SECRET, OTHER):
