@@ -14,11 +14,13 @@ class Filler(TimedRule):
         self._after_ms = round(call.rules.filler_s * 1000)
 
     def next_due_ms(self) -> float | None:
+        """Return the media time at which the filler is due, or None while the caller does not wait for Lex."""
         turns = self._call.turns
         waits = turns.in_flight is not None and turns.open is None
         return self._due_ms if waits else None
 
     def tick(self) -> None:
+        """Ask the caller to wait if that is due."""
         call = self._call
         is_due = call.now_ms >= self._due_ms
         if is_due and call.turns.in_flight is not None and call.turns.open is None:

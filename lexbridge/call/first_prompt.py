@@ -87,6 +87,7 @@ class FirstPrompt(TimedRule):
         return call.is_first_awaited or call.is_for_machine
 
     def next_due_ms(self) -> float | None:
+        """Return the media time at which the first prompt is due if nothing is heard, or None once it was said."""
         call = self._call
         if not call.is_first_awaited:
             return None

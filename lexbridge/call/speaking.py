@@ -13,7 +13,9 @@ class Speaking(TimedRule):
         self._speaker = speaker
 
     def next_due_ms(self) -> float | None:
+        """Return the media time at which the speaker has something to do, as far as it knows."""
         return self._speaker.next_due_ms()
 
     def tick(self) -> None:
+        """Have the speaker do what is due."""
         self._call.take_reports(self._speaker.tick())

@@ -120,6 +120,7 @@ class StreamStart(TimedRule):
         self._go_on(resumed)
 
     def next_due_ms(self) -> float | None:
+        """Return the media time at which the session is fetched again, or None if it is not to be."""
         return self._fetch_again_at_ms
 
     def tick(self) -> None:

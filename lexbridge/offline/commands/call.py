@@ -32,11 +32,7 @@ from lexbridge.offline.twilio.simulator import SimulatedTwilio
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the command `call` to `parser`."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.description = """\
+_DESCRIPTION = """\
 Calls a bridge as Twilio would: signed webhook, media stream, REST updates. Start the bridge first, with the same
 TWILIO_AUTH_TOKEN, and with TWILIO_API_URL=http://127.0.0.1:8082 for its updates to come here:
 
@@ -48,7 +44,22 @@ answer of the bot's. In stream mode the bot's words are heard by speech recognit
 
 With --outbound the bridge's operator calls. With --machine too, the exit status is 0 when the bridge ended the
 call, and the machine recorded what --expect has."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command `call` to `parser`."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description = _DESCRIPTION
     parser.epilog = f"The script. {call_script.__doc__}"
+    _add_words(parser)
+    _add_twilio(parser)
+    add_far_arguments(parser)
+    add_placed_arguments(parser)
+    _add_results(parser)
+
+
+def _add_words(parser: argparse.ArgumentParser) -> None:
+    """Add whom the caller calls, what they say, and what they have to hear."""
     parser.add_argument("webhook", type=http_address, help="the number's voice webhook, as Twilio's console has it")
     parser.add_argument("--say", action="append", metavar="TEXT", help="what the caller says, a turn each; repeatable")
     parser.add_argument("--script", type=Path, help="what the caller does (default: orders flowers)")
@@ -56,6 +67,10 @@ call, and the machine recorded what --expect has."""
         "--expect", metavar="TEXT", help="the bot has to say this, in capitals or not, perhaps as part of a sentence"
     )
     parser.add_argument("--bot", type=Path, metavar="FILE", help="say what the bot in this Lex export expects")
+
+
+def _add_twilio(parser: argparse.ArgumentParser) -> None:
+    """Add the account, the addresses and the facts by which the call comes from Twilio."""
     parser.add_argument("--auth-token", help="Twilio's auth token (default: TWILIO_AUTH_TOKEN)")
     parser.add_argument("--account-sid", help="the account's SID (default: made up)")
     parser.add_argument(
@@ -82,8 +97,10 @@ call, and the machine recorded what --expect has."""
         help="more that Twilio tells with each request, such as StirVerstat=TN-Validation-Passed-A or "
         "SipHeader_X-Department=4; repeatable",
     )
-    add_far_arguments(parser)
-    add_placed_arguments(parser)
+
+
+def _add_results(parser: argparse.ArgumentParser) -> None:
+    """Add how long the call may take, and where it is written."""
     parser.add_argument("--longest-s", type=seconds, default=300.0, metavar="S", help="give up after (default: 300)")
     parser.add_argument(
         "--wav", type=new_file(".wav"), metavar="FILE", help="write the call here: caller left, bot right"
