@@ -12,8 +12,8 @@ from lexbridge.bridge.call_tap import CallTap
 from lexbridge.bridge.call_updates import CallUpdates, HandedOver, Released
 from lexbridge.bridge.lex_requests import LexRequests
 from lexbridge.bridge.lines import LineRuntime
-from lexbridge.bridge.live_calls import CallRegistry, LiveStream
 from lexbridge.bridge.next_stream import NextStream
+from lexbridge.bridge.served_stream import ServedStream
 from lexbridge.bridge.web_socket import WebSocket
 from lexbridge.call.actions import (
     Action,
@@ -34,7 +34,7 @@ from lexbridge.call.actions import (
     SynthesizeSpeech,
     UpdateCall,
 )
-from lexbridge.call.events import CallEvent
+from lexbridge.call.events import CallEvent, UpdateFailed
 from lexbridge.config.route import CallRoute
 from lexbridge.lex.runtime import LexRuntime
 from lexbridge.logs import Log
@@ -45,17 +45,16 @@ class ActionRunner:
     """The executor of one call's actions. It neither blocks nor switches greenlets."""
 
     __slots__ = (
-        "_calls",
         "_find_lex",
         "_is_two_way",
         "_lex_requests",
-        "_log",
+        "_story",
+        "_stream",
         "_tap",
         "_updates",
         "_websocket",
+        "log",
         "next_stream",
-        "story",
-        "stream",
     )
 
     def __init__(
@@ -64,37 +63,41 @@ class ActionRunner:
         line: LineRuntime,
         auth_token: str,
         call_control: CallControl,
-        calls: CallRegistry,
+        stream: ServedStream,
+        story: CallStory,
         post: Callable[[CallEvent | HandedOver | Released], object],
         find_lex: Callable[[CallRoute], LexRuntime | None],
         tap: CallTap | None = None,
     ) -> None:
-        """`auth_token`: Twilio's, with which tokens of streams are signed.
+        """`auth_token`: Twilio's, with which tokens of streams are signed. `story`: the account of the call in the log.
 
         `post`: takes what comes of the actions. It does not block. `find_lex`: returns the bot of another route of the
-        call's line, or None if there is none. `tap`: tells of the actions, or None."""
+        call's line, or None if there is none. `tap`: tells of the actions, or None.
+        """
         self._websocket = websocket
-        self._calls = calls
+        self._stream = stream
+        self._story = story
         self._find_lex = find_lex
         self._is_two_way = line.is_two_way
         self._lex_requests = LexRequests(line.lex, post)
         self._updates = CallUpdates(call_control, post, self._update_taken)
-        self._log = Log()
         self._tap = tap
+        self.log = Log()
+        """The log of the call."""
         self.next_stream = NextStream(auth_token, line.route)
         """The maker of the opening of the call's next stream."""
-        self.story = CallStory(self._is_two_way)
-        """The account of the call in the log."""
-        self.stream: LiveStream | None = None
-        """The stream that has started, or None if none has."""
 
     def use_log(self, log: Log) -> None:
         """Write to `log` from now on, whose lines name the call."""
-        self._log = self._lex_requests.log = self._updates.log = self.story.log = log
+        self.log = self._lex_requests.log = self._updates.log = self._story.log = log
 
     def event_came(self, event: CallEvent) -> None:
-        """Note that the session has taken `event`, which may end a request."""
+        """Take in what `event`, which the session has got, means for the requests and updates that are under way."""
+        if isinstance(event, UpdateFailed):
+            self._story.update_failed(event.number)
         self._lex_requests.forget_finished(event)
+        if self._tap is not None:
+            self._tap.came(event)
 
     def cancel_updates(self) -> None:
         """Make no more updates of the call, because another stream goes on with it."""
@@ -117,12 +120,12 @@ class ActionRunner:
                     self._lex_requests.flush(action.turn)
                 case SendAudio() | SendMark() | ClearAudio():
                     with suppress(WebSocketError):  # the inbox will tell that the socket is closed
-                        self._websocket.send(encode(action, self.stream.stream_sid if self.stream else ""))
+                        self._websocket.send(encode(action, self._stream.sid))
                 case UpdateCall():
                     self._update_call(action)
                 case Note():
-                    self._log.write(action.level, action.event, action.fields)
-                    self.story.line_logged(action, time.monotonic())
+                    self.log.write(action.level, action.event, action.fields)
+                    self._story.line_logged(action, time.monotonic())
                 case HearMore() | JudgeVoice():
                     pass  # the owner of the call goes on with it
                 case _:
@@ -130,16 +133,16 @@ class ActionRunner:
 
     def _update_taken(self, number: int) -> None:
         """Note that Twilio has taken the call update `number`. It does not go through the inbox: the time counts."""
-        self.story.update_taken(number, time.monotonic())
+        self._story.update_taken(number, time.monotonic())
 
     def _update_call(self, action: UpdateCall) -> None:
-        self.story.update_made(action.number, time.monotonic(), asks_for_keys=action.asks_for_keys)
+        self._story.update_made(action.number, time.monotonic(), asks_for_keys=action.asks_for_keys)
         self._updates.put(action)
         if action.hands_over:
             self.next_stream.mark_used()
         # A bidirectional stream has ended before the next one begins, so its loss concerns no other.
-        if self.stream is not None and not self._is_two_way:
-            self._calls.set_handed_over(self.stream, action.hands_over)
+        if not self._is_two_way:
+            self._stream.set_handed_over(action.hands_over)
 
     def _ask_lex(
         self,
@@ -165,7 +168,7 @@ class ActionRunner:
                 self._lex_requests.fetch_attributes(action.session_id, self._find_lex(action.origin))
             case _:
                 if isinstance(action, BeginDialog):
-                    self.story.welcome_asked(action.turn, time.monotonic())
+                    self._story.welcome_asked(action.turn, time.monotonic())
                 else:
-                    self.story.turn_asked(action.turn, time.monotonic())
+                    self._story.turn_asked(action.turn, time.monotonic())
                 self._lex_requests.open(action)

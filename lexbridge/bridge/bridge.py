@@ -7,12 +7,11 @@ from functools import partial
 import gevent
 
 from lexbridge.bridge.call_control import CallControl
+from lexbridge.bridge.call_services import CallServices
 from lexbridge.bridge.call_tap import CallTap
 from lexbridge.bridge.lines import LineRuntime, LineRuntimes
 from lexbridge.bridge.live_call import LiveCall
 from lexbridge.bridge.live_calls import CallRegistry
-from lexbridge.bridge.media_turns import MediaTurns
-from lexbridge.bridge.model_batches import ModelBatches
 from lexbridge.bridge.stream_check import StreamCheck
 from lexbridge.bridge.stream_opening import StreamOpening
 from lexbridge.bridge.web_socket import WebSocket
@@ -63,14 +62,11 @@ class Bridge:
         """
         self._teller = teller
         self._start_deadline_s = start_deadline_s
-        self._auth_token = auth_tokens[0]
         self.lines = lines
         """The lines of the process."""
-        self._call_control = call_control
         self._calls = calls
+        self._services = CallServices(auth_tokens[0], call_control, calls)
         self._check = StreamCheck(auth_tokens, used_tokens or UsedTokens(), calls)
-        self._turns = MediaTurns()
-        self._batches = ModelBatches()
         self._running: set[LiveCall | StreamOpening] = set()
         self._pulse: gevent.Greenlet[..., None] | None = None
 
@@ -94,10 +90,8 @@ class Bridge:
         if line.is_two_way:
             line.phrases.learn()
         tap = None if self._teller is None else CallTap(self._teller, session)
-        services = self._auth_token, self._call_control, self._calls
-        shared = self._turns, self._batches
         find_lex = partial(self._find_lex, line, started.account_sid)
-        call = LiveCall(session, websocket, line, *services, *shared, self._running.discard, find_lex, tap)
+        call = LiveCall(session, websocket, line, self._services, self._running.discard, find_lex, tap)
         self._running.add(call)
         call.begin(started, kept, log)
 

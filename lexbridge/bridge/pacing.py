@@ -6,11 +6,13 @@ start       the socket is not read, reads are kept  -->  the stream has been che
 """
 
 from collections.abc import Callable
+from functools import partial
 
 from lexbridge.bridge.media_turns import MediaTurns
-from lexbridge.bridge.model_batches import Answered, ModelBatches
+from lexbridge.bridge.model_batches import ModelBatches
 from lexbridge.bridge.web_socket import WebSocket
 from lexbridge.call.actions import HearMore, JudgeVoice
+from lexbridge.call.events import MoreToHear, VoiceJudged
 from lexbridge.net.receiver import Message
 
 WAITING_MESSAGES = 100
@@ -44,41 +46,43 @@ class Pacing:
         """Whether the session waits for a turn or for the model."""
         return self._awaits_turn or self.is_judged
 
-    def keep(self, rest: list[Message] | None = None) -> None:
-        """Keep what comes for later, `rest` of the present read first, and read no more until `take_kept`."""
-        self.kept = [rest] if rest else []
-        self._websocket.pause_reading()
-
     def take_kept(self) -> list[list[Message]]:
         """Return the reads that were kept, and keep no more."""
         kept, self.kept = self.kept or [], None
         return kept
 
-    def wait_for(self, asked: HearMore | JudgeVoice, hear_more: Callable[[], object], judged: Answered) -> None:
-        """Ask for what the session waits for. `hear_more` or `judged` is called when it has come."""
+    def wait_for(self, asked: HearMore | JudgeVoice, hear: Callable[[MoreToHear | VoiceJudged], object]) -> None:
+        """Ask for what the session waits for, and hand it to `hear` when it has come."""
         if isinstance(asked, JudgeVoice):
             self.is_judged = True
-            self._batches.ask(asked.window, judged)
+            self._batches.ask(asked.window, partial(self._model_answered, hear))
             return
         self._awaits_turn = True
         if self.kept is None:
-            self.keep()
-        self._turns.add(hear_more)
+            self._keep()
+        self._turns.add(partial(self._turn_came, hear))
 
     def session_keeps(self, count: int) -> None:
         """Note that the session has got `count` more messages while the model is asked."""
         self._waiting += count
         if self._waiting > WAITING_MESSAGES and self.kept is None:
-            self.keep()
-
-    def turn_came(self) -> None:
-        """Note that other calls have had their turn."""
-        self._awaits_turn = False
-
-    def model_answered(self) -> None:
-        """Note that the model has answered."""
-        self.is_judged = False
+            self._keep()
 
     def session_is_on(self) -> None:
         """Note that the session keeps no messages any more."""
         self._waiting = 0
+
+    def _keep(self) -> None:
+        """Keep what comes for later, and read no more until `take_kept`."""
+        self.kept = []
+        self._websocket.pause_reading()
+
+    def _turn_came(self, hear: Callable[[MoreToHear], object]) -> None:
+        """Have the next slice heard, after other calls had their turn."""
+        self._awaits_turn = False
+        hear(MoreToHear())
+
+    def _model_answered(self, hear: Callable[[VoiceJudged], object], probability: float | None) -> None:
+        """Hand on the model's answer, or None if the model failed."""
+        self.is_judged = False
+        hear(VoiceJudged(probability))

@@ -3,7 +3,7 @@
 import gevent
 import pytest
 
-from lexbridge.bridge import live_call, stream_stop
+from lexbridge.bridge import served_stream, stream_stop
 from lexbridge.bridge.call_admission import CallAdmission
 from lexbridge.offline.caller.caller import SimulatedCaller
 from lexbridge.offline.lex.faults import LexFault
@@ -158,7 +158,7 @@ def test_an_answer_starts_the_count_of_lost_streams_anew(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The next answer after many losses in a row opens a stream with which the count begins again."""
-    monkeypatch.setattr(live_call, "MANY_STREAMS_LOST", 1)
+    monkeypatch.setattr(served_stream, "MANY_STREAMS_LOST", 1)
     with running(ORDER, pace=SLOWLY, NO_INPUT_S="120") as rig:
         caller, call = call_until_asked_for_kinds(rig)
         call.streams[0].cut()
