@@ -6,6 +6,7 @@ from flask import Flask, Response, jsonify, request
 
 from lexbridge.bridge.bridge import Bridge
 from lexbridge.bridge.call_control import CallControl
+from lexbridge.bridge.lines import LineRuntimes
 from lexbridge.bridge.live_calls import CallRegistry
 from lexbridge.bridge.web_socket import WebSocket
 from lexbridge.config.settings import Settings
@@ -26,12 +27,16 @@ from lexbridge.twilio.routes import (
     WHISPER_PATH,
 )
 from lexbridge.twilio.signatures import Signatures
+from lexbridge.web.answer_webhook import AnswerWebhook
 from lexbridge.web.auth import WEBHOOK_METHODS, signed_by_twilio
+from lexbridge.web.call_routing import CallRouting
 from lexbridge.web.health import answer_probe
+from lexbridge.web.machine_webhooks import MachineWebhooks
+from lexbridge.web.next_stream_webhooks import NextStreamWebhooks
 from lexbridge.web.release_webhooks import ReleaseWebhooks, taken_back, unless_released
 from lexbridge.web.route_hook import RouteHook
+from lexbridge.web.stream_status_webhook import StreamStatusWebhook
 from lexbridge.web.transfer_webhooks import TransferWebhooks
-from lexbridge.web.twilio_webhooks import TwilioWebhooks
 
 
 def create_app(
@@ -51,8 +56,7 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = MAX_BODY_BYTES
     app.url_map.merge_slashes = False  # else Flask would redirect "//" to the host that a stranger has named
     sockets = Sockets(app)
-    webhooks = TwilioWebhooks(settings, bridge.lines, call_control, calls, teller, hook)
-    views = _webhook_views(webhooks, TransferWebhooks(settings, bridge.lines))
+    views = _webhook_views(settings, bridge.lines, call_control, calls, teller, hook)
     _add_webhooks(app, signed_by_twilio(signatures), views, calls)
 
     @app.get(PING_PATH)
@@ -97,15 +101,27 @@ def _add_webhooks(
     app.add_url_rule(RELEASE_RULE, RELEASE_RULE, lambda **_: release(), methods=["POST"])
 
 
-def _webhook_views(webhooks: TwilioWebhooks, transfers: TransferWebhooks) -> Mapping[str, Callable[[], Response]]:
+def _webhook_views(
+    settings: Settings,
+    lines: LineRuntimes,
+    call_control: CallControl,
+    calls: CallRegistry,
+    teller: Teller | None,
+    hook: RouteHook | None,
+) -> Mapping[str, Callable[[], Response]]:
     """Return the view of each path that Twilio asks for."""
+    routing = CallRouting(lines, hook)
+    machines = MachineWebhooks(settings, lines, call_control, calls)
+    answer = AnswerWebhook(settings, lines, routing, machines, calls, teller).answer
+    next_stream = NextStreamWebhooks(settings, lines, routing, call_control, calls)
+    transfers = TransferWebhooks(settings, lines)
     return {
-        ANSWER_PATH: webhooks.answer,
-        f"{ANSWER_PATH}/": webhooks.answer,
-        RESUME_PATH: webhooks.resume,
-        KEYS_PATH: webhooks.keys,
+        ANSWER_PATH: answer,
+        f"{ANSWER_PATH}/": answer,
+        RESUME_PATH: next_stream.resume,
+        KEYS_PATH: next_stream.keys,
         TRANSFERRED_PATH: transfers.transferred,
         WHISPER_PATH: transfers.whisper,
-        ANSWERED_BY_PATH: webhooks.answered_by,
-        STREAM_STATUS_PATH: webhooks.stream_status,
+        ANSWERED_BY_PATH: machines.answered_by,
+        STREAM_STATUS_PATH: StreamStatusWebhook(settings, lines, call_control, calls).stream_status,
     }

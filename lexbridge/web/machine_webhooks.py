@@ -1,7 +1,5 @@
 """Outbound calls that a machine has answered: the documents for them, and the webhook that tells of it late."""
 
-from collections.abc import Sequence
-
 from flask import Response
 
 from lexbridge.bridge.call_control import CallControl
@@ -12,15 +10,12 @@ from lexbridge.call.documents import Document, Opening, Query
 from lexbridge.call.stream_parameters import MACHINE_PARAMETER
 from lexbridge.config.route import CallRoute
 from lexbridge.config.settings import Settings
-from lexbridge.errors import CallControlError, CallGone
 from lexbridge.lex.model import Message
 from lexbridge.twilio.answered_by import MachineCall, decide_machine
 from lexbridge.twilio.stream_names import stream_name
+from lexbridge.web.call_update import update_call
 from lexbridge.web.kept_query import first_query
-from lexbridge.web.webhook_views import WebhookViews, call_facts, form, incoming_call, log_of
-
-Facts = Sequence[tuple[str, str]]
-"""Facts of a call, as `<Parameter>`s of its stream."""
+from lexbridge.web.webhook_views import Facts, WebhookViews, call_facts, form, incoming_call, log_of, sids
 
 _DOES = {MachineCall.HANG_UP: "hang-up", MachineCall.LEAVE_TEXT: "text", MachineCall.LISTEN: "listen"}
 
@@ -48,13 +43,14 @@ class MachineWebhooks(WebhookViews):
         line = self._line_of_call()
         document = None if line is None else self._document(line, call_facts(line.settings), {}, is_async=True)
         if line is not None and document is not None:
-            self._update(line, document)
+            self._calls.note_reason(*sids(), MACHINE_ANSWERED)
+            update_call(self._call_control, document, log_of(line))
         return Response(status=204)
 
     def _line_of_call(self) -> LineRuntime | None:
         """Return what serves the call. A call of another process is looked up as a new one, by the query."""
         self._lines.catch_up()
-        stream = self._calls.stream_of(*_sids())
+        stream = self._calls.stream_of(*sids())
         line = None if stream is None else self._lines.find(CallRoute(stream.line), form().get("AccountSid", ""))
         return line or self._lines.choose(incoming_call())
 
@@ -67,7 +63,7 @@ class MachineWebhooks(WebhookViews):
         log = log_of(line)
         log.info("machine-answered", answered_by=answered_by, does=_DOES[machine], is_async=is_async)
         # One-way streams outlive documents. That of another process is nearly always the first, whose name is known.
-        stream = self._calls.stream_of(*_sids())
+        stream = self._calls.stream_of(*sids())
         name = stream_name(0) if stream is None else stream.stream_sid
         replaces = name if is_async and not line.is_two_way else ""
         if machine is not MachineCall.LISTEN:
@@ -79,19 +75,3 @@ class MachineWebhooks(WebhookViews):
         opening = Opening(stream_name(0, "machine" if is_async else ""), parameters)
         query = {**query, **first_query(dict(facts), machine=answered_by)}
         return line.documents.answer("", opening, query=query, replaces=replaces)
-
-    def _update(self, line: LineRuntime, document: Document) -> None:
-        """Update the call before Twilio is answered: if this process dies meanwhile, Twilio's log shows it."""
-        log = log_of(line)
-        self._calls.note_reason(*_sids(), MACHINE_ANSWERED)
-        try:
-            self._call_control.update(*_sids(), document.twiml, log)
-        except CallGone:
-            log.info("call-gone")
-        except CallControlError as error:
-            log.error("call-update-failed", error=str(error), host=error.host, check=error.check)
-
-
-def _sids() -> tuple[str, str]:
-    """Return the Twilio account of the webhook's call, and the call."""
-    return form().get("AccountSid", ""), form().get("CallSid", "")

@@ -2,14 +2,14 @@
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from flask import Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from lexbridge.bridge.lines import NO_LINE_WORDS, LineRuntime, LineRuntimes
-from lexbridge.call.documents import Document, speaking_ms
-from lexbridge.call.stream_parameters import CallProgress, proof_parameters
+from lexbridge.call.documents import NO_QUERY, Document, Query, speaking_ms
+from lexbridge.call.stream_parameters import HOOK_PARAMETER, HOOK_QUERY, CallProgress, proof_parameters
 from lexbridge.config.line_settings import LineSettings
 from lexbridge.config.lines import IncomingCall
 from lexbridge.config.settings import Settings
@@ -20,6 +20,10 @@ from lexbridge.twilio.routes import ANSWER_PATH, ANSWERED_BY_PATH
 from lexbridge.twilio.stream_token import make_stream_token
 from lexbridge.twilio.twiml import TwimlDocuments
 from lexbridge.web.auth import VERIFIED_FORM
+from lexbridge.web.kept_query import kept_query
+
+Facts = Sequence[tuple[str, str]]
+"""Facts of a call, as `<Parameter>`s of its stream."""
 
 
 class UnservedCall(HTTPException):
@@ -64,10 +68,10 @@ class WebhookViews:
 
         `spoken`: what the document says before the stream opens; the token is valid for that much longer.
         """
-        sids = form().get("CallSid", ""), form().get("AccountSid", "")
+        account_sid, call_sid = sids()
         spoken_s = speaking_ms(spoken) / 1000
         secret, route = self._settings.service.account.twilio_auth_token, line.route.text
-        token = make_stream_token(secret, *sids, time.time(), spoken_s, secrets.token_hex(8), route)
+        token = make_stream_token(secret, call_sid, account_sid, time.time(), spoken_s, secrets.token_hex(8), route)
         return proof_parameters(token, route)
 
 
@@ -109,6 +113,17 @@ def form() -> Mapping[str, str]:
     return fields
 
 
+def next_query(line: LineRuntime) -> Query:
+    """Return the query of the addresses in the document that this webhook of a call that goes on is answered with."""
+    hook = HOOK_QUERY if "hook" in request.args else NO_QUERY
+    return {**progress(line).query, **kept_query(request.args), **hook}
+
+
+def sids() -> tuple[str, str]:
+    """Return the Twilio account of this webhook's call, and the call."""
+    return form().get("AccountSid", ""), form().get("CallSid", "")
+
+
 def xml(document: Document) -> Response:
     """Return the answer that has a document."""
     return Response(document.twiml, mimetype="text/xml")
@@ -130,3 +145,9 @@ def call_facts(settings: LineSettings) -> list[tuple[str, str]]:
             "facts-left-out", entries=list(facts.left_out)[:MAX_FACTS], count=count
         )
     return list(facts.attributes.items())
+
+
+def facts_with(line: LineRuntime, attributes: Mapping[str, str]) -> Facts:
+    """Return the facts of the call, and `attributes` of the routing hook."""
+    facts = {**dict(call_facts(line.settings)), **attributes}
+    return [*facts.items(), *([(HOOK_PARAMETER, "1")] if attributes else [])]

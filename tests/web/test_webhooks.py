@@ -14,7 +14,7 @@ from lexbridge.bridge.live_calls import LiveStream
 from lexbridge.call.documents import speaking_ms
 from lexbridge.errors import CallControlError, CallControlUnavailable, CallGone
 from lexbridge.lex.runtime import Deadlines
-from lexbridge.web.twilio_webhooks import LASTED_MS, MAX_STREAMS_LOST, OPENED_MS, WAITS_AFTER_LOST
+from lexbridge.web.next_stream_webhooks import LASTED_MS, MAX_STREAMS_LOST, OPENED_MS, WAITS_AFTER_LOST
 from tests.support.fixtures import Logged
 from tests.support.lines import line, lines
 from tests.support.live_calls import live_stream
