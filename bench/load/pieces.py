@@ -42,7 +42,8 @@ from lexbridge.config.settings import Settings
 from lexbridge.lex.boto import make_lex_runtime
 from lexbridge.lex.runtime import Deadlines, LexRequest
 from lexbridge.lex.utterance import Utterance
-from lexbridge.net.rfc6455 import Limits, MessageParser
+from lexbridge.net.message_parser import MessageParser
+from lexbridge.net.rfc6455 import Limits
 from lexbridge.twilio.media_messages import parse
 from lexbridge.twilio.rest import TwilioCallControl
 from lexbridge.twilio.twiml import TwimlDocuments

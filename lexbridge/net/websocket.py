@@ -1,7 +1,7 @@
 """The WebSocket of a media stream: gevent-websocket's, with limits, fair reading and less CPU.
 
 `read_tick.py` reads the sockets in turn, and at most READ_BYTES of each. So no peer can hold the loop, whatever it
-sends, and a thousand calls wake the loop as often as one. `rfc6455.py` takes the bytes apart and enforces the limits.
+sends, and a thousand calls wake the loop as often as one. `message_parser.py` takes the bytes apart and enforces the limits.
 One receiver gets what a read brought, in the hub's callback. Nothing here waits for a peer without a deadline.
 
     read tick -> read() -> MessageParser -> receiver.received(messages) -> pongs -> the answer to a close
@@ -22,12 +22,13 @@ from geventwebsocket.websocket import WebSocket
 
 from lexbridge.logs import Log
 from lexbridge.net import close_codes, rfc6455
+from lexbridge.net.message_parser import MessageParser
 from lexbridge.net.message_queue import MessageQueue
 from lexbridge.net.output_queue import OutputQueue
 from lexbridge.net.read_tick import get_read_tick
 from lexbridge.net.receiver import Message, Receiver
 from lexbridge.net.refused import refused
-from lexbridge.net.rfc6455 import Close, Item, Limits, MessageParser, Ping, Pong, Violation
+from lexbridge.net.rfc6455 import Close, Item, Limits, Ping, Pong, Violation
 from lexbridge.net.tcp_info import bytes_of
 
 if TYPE_CHECKING:

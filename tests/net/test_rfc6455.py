@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.harness.raw_client import client_close, client_message
-from lexbridge.net import masking, rfc6455
+from lexbridge.net import masking, message_parser
 from lexbridge.net.close_codes import NO_CODE, is_legal_code
+from lexbridge.net.message_parser import MessageParser
 from lexbridge.net.rfc6455 import (
     BINARY,
     CLOSE,
@@ -21,7 +22,6 @@ from lexbridge.net.rfc6455 import (
     Close,
     Item,
     Limits,
-    MessageParser,
     Ping,
     Pong,
     Violation,
@@ -39,7 +39,7 @@ def unmask(request: pytest.FixtureRequest) -> Iterator[None]:
     """Run every test with each function that takes a mask off."""
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "by integers":
-            patch.setattr(rfc6455, "unmask", masking.unmask_by_integers)
+            patch.setattr(message_parser, "unmask", masking.unmask_by_integers)
         yield
 
 

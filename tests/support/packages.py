@@ -128,6 +128,7 @@ PURE = [
     "observer/watched/watched_calls.py",
     "net/close_codes.py",
     "net/masking.py",
+    "net/message_parser.py",
     "net/rfc6455.py",
     "net/http_request.py",
     "net/read_schedule.py",
