@@ -46,9 +46,9 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         nargs="*",
         type=_part,
         metavar="PART",
-        help=f"{', '.join(PARTS)} (all of them by default), coverage (the pure tests under coverage), or demo",
+        help=f"{', '.join(PARTS)} (all of them by default), or coverage (the pure tests under coverage)",
     )
-    parser.add_argument("--second-python", metavar="PATH", help="run the parts pure and live with this Python too")
+    parser.add_argument("--second-python", metavar="PATH", help="run all pure and some live tests with this Python too")
     parser.add_argument(
         "--store-seconds", action="store_true", help="store how long each test module took in tests/seconds.json"
     )

@@ -30,6 +30,16 @@ def _is_pure(config: pytest.Config) -> bool:
     return bool(config.option.markexpr.split(" and ")[0] == PURE)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that runs a few tests of each module."""
+    parser.addoption(
+        "--first",
+        type=int,
+        metavar="N",
+        help="run the first N test functions of each module, each with its first parameters",
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Patch the standard library before any test module is imported, unless only pure tests are to run."""
     if not _is_pure(config):
@@ -52,11 +62,26 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark the pure tests, before `-m` chooses by markers."""
+    """Mark the pure tests, before `-m` chooses by markers. Keep the first tests of each module if `--first` says so."""
     if PURE in config.option.markexpr:
         for item in items:
             if not needs_gevent(item.path):
                 item.add_marker(PURE)
+    if (count := config.getoption("first")) is not None:
+        items[:] = _first(items, count)
+
+
+def _first(items: list[pytest.Item], count: int) -> list[pytest.Item]:
+    """Return the first `count` test functions of each module, each with its first parameters."""
+    names: dict[Path, set[str]] = {}
+    kept = []
+    for item in items:
+        name = item.nodeid.partition("[")[0]
+        there = names.setdefault(item.path, set())
+        if name not in there and len(there) < count:
+            there.add(name)
+            kept.append(item)
+    return kept
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
-from tests.support.jobs import PARTS, Job, covered, live, pages, pure, with_second_python
+from tests.support.jobs import FIRST_TESTS, PARTS, Job, covered, live, pages, pure, with_second_python
 from tests.support.packages import ROOT
 from tests.support.side_by_side import run
 
@@ -37,9 +37,13 @@ def test_beside_coverage_run_all_pure_tests_but_properties_once() -> None:
     assert properties == {module for module in everything if "@given" in (ROOT / module).read_text(encoding="utf-8")}
 
 
-def test_a_second_python_runs_the_pure_and_the_live_tests() -> None:
+def test_a_second_python_runs_pure_and_some_live_tests() -> None:
     second = with_second_python("/other/python")
-    assert modules_of(second) == modules_of([*pure(), *live()])
+    assert Counter(modules_of(second)) == Counter(modules_of([*pure(), *live()]))
+    assert {(job.part, job.command[-1] == f"--first={FIRST_TESTS}") for job in second} == {
+        ("pure-2nd", False),
+        ("live-2nd", True),
+    }
     assert {(job.part, job.command[0], job.environment["CI"]) for job in second} == {
         ("pure-2nd", "/other/python", ""),
         ("live-2nd", "/other/python", ""),

@@ -1,6 +1,5 @@
 """The console beside real calls: it follows one as it happens, hears it again, and outlives the observer process."""
 
-import json
 import os
 import signal
 from pathlib import Path
@@ -12,9 +11,9 @@ import pytest
 from lexbridge.offline.twilio.events import EndReason
 from tests.support.browser import open_browser, open_page, take_screenshot
 from tests.support.flower_order import DAY, ELSE, ORDER
-from tests.support.log_lines import whole_lines
 from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S
+from tests.support.server_process import said
 from tests.support.watched_service import PASSWORD, WatchedService, watched_service
 
 pytestmark = pytest.mark.e2e
@@ -27,8 +26,7 @@ def open_console(browser: Any, service: WatchedService) -> Any:
 
 def observer_pid(service: WatchedService) -> int:
     """Return the process id of the newest observer, from the log."""
-    lines = [json.loads(line) for line in whole_lines(service.bridge.log.read_text()) if line.startswith("{")]
-    return int([line["pid"] for line in lines if line["event"] == "observing"][-1])
+    return int(said(service.bridge, "observing")[-1]["pid"])
 
 
 def test_an_order_is_followed_and_heard_again(tmp_path: Path) -> None:

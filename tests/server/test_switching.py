@@ -1,6 +1,5 @@
 """A switch to another bot at `server.py` with two workers, of which the one that serves the call is killed."""
 
-import json
 import os
 import signal
 from pathlib import Path
@@ -12,7 +11,7 @@ from lexbridge.offline.lex.recognition import ScriptedRecogniser
 from lexbridge.offline.lex.runtime import LocalLex
 from lexbridge.offline.twilio.events import StreamOpened
 from lexbridge.offline.twilio.simulator import SimulatedTwilio
-from tests.support.log_lines import whole_lines
+from tests.support.log_lines import events_in
 from tests.support.rehearsal import wait_until
 from tests.support.rig import ENVIRONMENT, PATIENCE_S, TOKEN, HummingVoice, says
 from tests.support.switching_rig import BOTS, turns_heard
@@ -44,8 +43,7 @@ def test_a_worker_dies_in_the_middle_of_a_switch(dies_at: str, tmp_path: Path) -
         with BridgeProcess(settings, tmp_path / "bridge.log") as bridge:
 
             def logged(event: str, **fields: str) -> list[int]:
-                lines = [json.loads(line) for line in whole_lines(bridge.log.read_text(encoding="utf-8"))]
-                return [one["pid"] for one in lines if one["event"] == event and fields.items() <= one.items()]
+                return [one["pid"] for one in events_in(bridge.log, event) if fields.items() <= one.items()]
 
             caller = says()
             call = twilio.place_call(f"{ENVIRONMENT['URL']}/twiml", caller, connect_to=bridge.url)

@@ -1,6 +1,5 @@
 """Transfers and the way on after the bot, at `server.py` with two workers, one of which is killed in the middle."""
 
-import json
 import os
 import signal
 from collections.abc import Iterator
@@ -23,7 +22,7 @@ from lexbridge.offline.twilio.call import PhoneCall
 from lexbridge.offline.twilio.events import BotFinished, EndReason, StreamOpened, Transferred, VerbStarted
 from lexbridge.offline.twilio.far_ends import FarEnd
 from lexbridge.offline.twilio.simulator import SimulatedTwilio
-from tests.support.log_lines import whole_lines
+from tests.support.log_lines import events_in
 from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S, TOKEN, HummingVoice, flowers, says
 from tests.support.server_process import COMPLETE
@@ -60,8 +59,7 @@ class Story:
 
     def log(self, event: str) -> list[dict[str, Any]]:
         """Return the lines of the server's log for `event`."""
-        lines = [json.loads(line) for line in whole_lines(self.bridge.log.read_text(encoding="utf-8"))]
-        return [line for line in lines if line["event"] == event]
+        return events_in(self.bridge.log, event)
 
     @property
     def session(self) -> dict[str, str]:

@@ -9,7 +9,6 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
@@ -19,7 +18,6 @@ from lexbridge.offline.ports import free_port
 from lexbridge.offline.twilio.events import EndReason, StreamOpened
 from lexbridge.server.children import LAST_FACTS_S
 from tests.support.flower_order import ORDER
-from tests.support.log_lines import whole_lines
 from tests.support.processes import children, is_running
 from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S
@@ -52,13 +50,6 @@ def observer_of(service: WatchedService) -> int:
     wait_until(lambda: said(service.bridge, "observing") != [])
     pid: int = said(service.bridge, "observing")[-1]["pid"]
     return pid
-
-
-def said_amid_stacks(bridge: BridgeProcess, event: str) -> list[dict[str, Any]]:
-    """Return the log lines of `event`, among lines of a stack, which are not JSON."""
-    text = bridge.log.read_text(encoding="utf-8")
-    lines = [json.loads(line) for line in whole_lines(text) if line.startswith("{")]
-    return [line for line in lines if line["event"] == event]
 
 
 def test_without_an_admin_port_there_is_nothing_of_it(tmp_path: Path) -> None:
@@ -167,9 +158,9 @@ def test_an_observer_that_hangs_is_replaced(tmp_path: Path, fault: signal.Signal
         call = service.place_call(ORDER[0])
         call.wait_for(StreamOpened, PATIENCE_S)
         os.kill(observer, fault)
-        wait_until(lambda: len(said_amid_stacks(service.bridge, "observing")) == 2)
-        assert [line["pid"] for line in said_amid_stacks(service.bridge, "observer-hung")] == [observer]
-        assert [line["signal"] for line in said_amid_stacks(service.bridge, "observer-died")] == [ended_by]
+        wait_until(lambda: len(said(service.bridge, "observing")) == 2)
+        assert [line["pid"] for line in said(service.bridge, "observer-hung")] == [observer]
+        assert [line["signal"] for line in said(service.bridge, "observer-died")] == [ended_by]
         wait_until(lambda: [one["call_sid"] for one in service.json("/calls")["live"]] == [call.sid])
         wait_until(lambda: service.calls()[0]["turns"] == 1)
         after = service.metrics()

@@ -1,6 +1,5 @@
 """The server of tests/support/faulty_server.py as a process of its own, with its log."""
 
-import json
 import os
 import signal
 import subprocess
@@ -12,7 +11,7 @@ from typing import Any
 
 from lexbridge.offline.commands.bridge_process import ROOT
 from lexbridge.offline.ports import free_port
-from tests.support.log_lines import whole_lines
+from tests.support.log_lines import events_in
 from tests.support.processes import children
 from tests.support.rehearsal import wait_until
 from tests.support.rig import ENVIRONMENT, PATIENCE_S, V1_BOT
@@ -37,8 +36,7 @@ class Server:
 
     def lines(self, event: str) -> list[dict[str, Any]]:
         """Return the log lines of `event`. All lines are JSON."""
-        lines = [json.loads(line) for line in whole_lines(self.text())]
-        return [line for line in lines if line["event"] == event]
+        return events_in(self._log, event)
 
     def end(self) -> int:
         """Send SIGTERM. Return the exit status."""

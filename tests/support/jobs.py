@@ -17,6 +17,9 @@ SECONDS = ROOT / "tests" / "seconds.json"
 UNKNOWN_S = 5.0
 """The assumed seconds of a test module that SECONDS does not name."""
 
+FIRST_TESTS = 3
+"""Number of test functions of each live module that run under the second Python."""
+
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 WAITING_JOBS = 2 * CORES
 """Number of processes with real-time calls at once, because each waits for more than half of its time.
@@ -93,19 +96,19 @@ def covered() -> list[Job]:
     ]
 
 
-def demo() -> list[Job]:
-    """Return the job that runs the demo, as one more test of whole programs."""
-    return [Job("demo", [sys.executable, "-m", "lexbridge.offline", "demo"], 60, waits=True)]
-
-
 def with_second_python(python: str) -> list[Job]:
-    """Return the tests that may fail under another version of Python, for `python`.
+    """Return the tests that may fail under another version of Python, for `python`: all pure ones, and some live ones.
 
-    Their property tests try few examples, because the first Python tries all of them.
+    Their property tests try few examples, because the first Python tries all of them. Of each live module the first
+    tests run: they import all that it uses, and show whether calls and sockets work at all.
     """
+    few = [
+        replace(job, command=[*job.command, f"--first={FIRST_TESTS}"], seconds=job.seconds / 4)
+        for job in _pytest_jobs("live", _live_modules(), CORES, [], waits=True)
+    ]
     return [
         replace(job, part=f"{job.part}-2nd", command=[python, *job.command[1:]], environment={"CI": ""})
-        for job in [*pure(), *live()]
+        for job in [*pure(), *few]
     ]
 
 
@@ -118,8 +121,7 @@ def coverage_report() -> list[Job]:
 
 def live() -> list[Job]:
     """Return the tests that need gevent, but start no program: sockets and simulated calls."""
-    modules = _modules(lambda path: needs_gevent(path) and not starts_programs(path) and not opens_pages(path))
-    return _pytest_jobs("live", modules, WAITING_JOBS, [], waits=True)
+    return _pytest_jobs("live", _live_modules(), WAITING_JOBS, [], waits=True)
 
 
 def pages() -> list[Job]:
@@ -150,6 +152,10 @@ def e2e() -> list[Job]:
     """Return the tests of whole programs but those of pages, each module a job."""
     modules = [module for module in _modules_in(ROOT / "tests" / "e2e") if not opens_pages(ROOT / module)]
     return _pytest_jobs("e2e", modules, len(modules), [], waits=True)
+
+
+def _live_modules() -> list[str]:
+    return _modules(lambda path: needs_gevent(path) and not starts_programs(path) and not opens_pages(path))
 
 
 def _pure_modules() -> list[str]:
@@ -201,5 +207,5 @@ PARTS = {
 }
 """The parts of `make test` by name, in the order of the table."""
 
-OTHER_PARTS = {"coverage": covered, "demo": demo}
-"""The parts that only run where they are named. `coverage` runs in the place of `pure`."""
+OTHER_PARTS = {"coverage": covered}
+"""The part that only runs where it is named, in the place of `pure`."""

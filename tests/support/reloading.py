@@ -22,7 +22,7 @@ from lexbridge.offline.twilio.call import PhoneCall
 from lexbridge.offline.twilio.events import StreamClosed, StreamOpened
 from lexbridge.offline.twilio.number import Number
 from lexbridge.offline.twilio.simulator import SimulatedTwilio
-from tests.support.log_lines import whole_lines
+from tests.support.log_lines import events_in, whole_lines
 from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S, TOKEN, HummingVoice
 from tests.support.server_process import COMPLETE
@@ -96,8 +96,7 @@ class Reloading:
 
     def lines(self, event: str) -> list[dict[str, Any]]:
         """Return the log lines of `event`."""
-        lines = map(json.loads, whole_lines(self.bridge.log.read_text(encoding="utf-8")))
-        return [line for line in lines if line["event"] == event]
+        return events_in(self.bridge.log, event)
 
     def counts(self) -> Counter[str]:
         """Return how often each event was logged."""

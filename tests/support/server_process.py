@@ -24,7 +24,7 @@ from lexbridge.offline.ports import free_port
 from lexbridge.offline.twilio.call import PhoneCall
 from lexbridge.offline.twilio.events import StreamOpened
 from lexbridge.offline.twilio.simulator import SimulatedTwilio
-from tests.support.log_lines import whole_lines
+from tests.support.log_lines import events_in, whole_lines
 from tests.support.processes import children, has_mapped
 from tests.support.rehearsal import wait_until
 from tests.support.rig import ENVIRONMENT, PATIENCE_S, TOKEN, V1_BOT, flowers, says
@@ -162,8 +162,7 @@ def two_workers(folder: Path, **changes: str) -> Iterator[BridgeProcess]:
 
 def said(bridge: BridgeProcess, event: str) -> list[dict[str, Any]]:
     """Return the log lines of `event`."""
-    lines = [json.loads(line) for line in whole_lines(bridge.log.read_text(encoding="utf-8"))]
-    return [line for line in lines if line["event"] == event]
+    return events_in(bridge.log, event)
 
 
 @dataclass

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lexbridge.offline.commands.bridge_process import ROOT
-from tests.support.log_lines import whole_lines
+from tests.support.log_lines import events_in
 from tests.support.processes import children, is_running
 from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S
@@ -28,8 +28,7 @@ class Supervised:
 
     def lines(self, event: str) -> list[dict[str, Any]]:
         """Return the log lines of `event`."""
-        lines = [json.loads(line) for line in whole_lines(self.text()) if line.startswith("{")]
-        return [line for line in lines if line["event"] == event]
+        return events_in(self._log, event)
 
     def text(self) -> str:
         """Return the standard output and standard error so far."""
