@@ -232,8 +232,20 @@ def test_a_prompt_heard_to_its_end_before_the_stop_is_heard():
     prompt = prompt_of(1000)
     list(prompt.send(0))
     prompt.stop(1000)
-    assert list(prompt.send(1500)) == []
+    assert (prompt.has_more, list(prompt.send(1500))) == (False, [])
     assert prompt.is_heard
+
+
+@pytest.mark.parametrize(("stopped_ms", "from_ms"), [(1280, 1000), (1300, 1600), (1600, 1600)])
+def test_the_silent_end_of_a_prompt_is_not_played_again(stopped_ms, from_ms):
+    prompt = Prompt(1)
+    prompt.push(tone(1300))
+    prompt.push(MULAW_SILENCE * FRAME_SAMPLES * 15)
+    assert prompt.has_more
+    prompt.complete()
+    list(prompt.send(0))
+    prompt.stop(stopped_ms)
+    assert (prompt.position_ms(5000), prompt.has_more) == (from_ms, from_ms < 1600)
 
 
 # -- the echo

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lexbridge.audio.pcm import decode_mulaw
+from lexbridge.audio.pcm import MULAW_SILENCE, decode_mulaw
 from lexbridge.call.attributes import ALLOW_INTERRUPT_ATTRIBUTE, MAX_LENGTH_ATTRIBUTE
 from lexbridge.errors import LexUnavailable
 from lexbridge.lex.model import DialogState
@@ -203,6 +203,23 @@ def test_a_prompt_goes_on_where_it_stopped_after_a_false_alarm():
     assert voice_in(heard_since(caller, resumed_ms)) == 1500
     caller.is_silent(11_000)
     assert caller.noted("no-input") == 1
+
+
+@pytest.mark.parametrize("silent_end_ms", [0, 300])
+def test_a_prompt_heard_to_its_end_does_not_go_on(silent_end_ms):
+    """The prompt's mark is late, so a sound after the last word stops it; there is nothing that could go on."""
+    caller = a_caller_lex_thinks_about()
+    caller.marks_come_back = False
+    caller.lex_says("Which day?", speaks=True)
+    caller.lex_speaks(tone(1200) + MULAW_SILENCE * 8 * silent_end_ms)
+    caller.lex_has_spoken()
+    caller.is_silent(1000)
+    caller.speaks(400)
+    caller.is_silent(700)
+    caller.steps(), caller.gets()
+    caller.lex_says_aloud("Sorry?", ms=400, transcript="")
+    assert (caller.noted("barged-in"), caller.noted("false-alarm")) == (1, 0)
+    assert caller.gets() == [400, "turn-2.1:end"]
 
 
 def test_a_closed_dialog_without_transcript_is_no_false_alarm():

@@ -31,8 +31,8 @@ class Playback:
 
     @property
     def has_interrupted(self) -> bool:
-        """Whether prompts are kept that the caller has interrupted."""
-        return bool(self._interrupted)
+        """Whether prompts are kept that the caller has interrupted before their end."""
+        return any(prompt.has_more for prompt in self._interrupted)
 
     @property
     def awaits_synthesis(self) -> bool:

@@ -69,6 +69,7 @@ class Prompt:
         self._levels: list[int] = []  # RMS of each frame
         self._is_audible = False
         self._first_sound_ms: int | None = None  # where its first sound is, if one has arrived
+        self._sounds_until_ms = 0  # where the last sound that has arrived ends
         self._is_sound_reported = False
         self._from_ms = 0  # the first audio that is sent; more than 0 where it goes on after a false alarm
         self._sent_ms = 0
@@ -83,9 +84,11 @@ class Prompt:
         room = LONGEST_SPEECH_MS * MULAW_BYTES_PER_MS - len(self._audio)
         mulaw = mulaw[: max(0, room)]
         levels = frame_levels(mulaw)
-        if self._first_sound_ms is None:
-            audible = next((frame for frame, level in enumerate(levels) if level > AUDIBLE_RMS), None)
-            self._first_sound_ms = None if audible is None else self.arrived_ms + audible * FRAME_MS
+        audible = [frame for frame, level in enumerate(levels) if level > AUDIBLE_RMS]
+        if audible:
+            if self._first_sound_ms is None:
+                self._first_sound_ms = self.arrived_ms + audible[0] * FRAME_MS
+            self._sounds_until_ms = self.arrived_ms + (audible[-1] + 1) * FRAME_MS
         self._audio += mulaw
         self._levels += levels
         self._is_audible = self._is_audible or max(levels, default=0) > SILENT_RMS
@@ -117,6 +120,11 @@ class Prompt:
     def is_begun(self) -> bool:
         """Whether some of it has been sent."""
         return self._at is not None
+
+    @property
+    def has_more(self) -> bool:
+        """Whether some of it is still to be heard, while it does not play."""
+        return not self.is_complete or self.needs_say or self._from_ms < self._sounds_until_ms
 
     def playing_ms(self, now_ms: int) -> int:
         """Return how long it has been playing, this time."""
@@ -224,12 +232,15 @@ class Prompt:
     def stop(self, now_ms: int) -> ClearAudio:
         """Stop the prompt, and return what clears it.
 
-        Played again, it goes on from the last half second that the caller heard in whole.
+        Played again, it goes on from the last half second that the caller heard in whole. Nothing is played again of a
+        prompt whose last sound was heard, whether its mark is back or not.
         """
         position_ms = self.position_ms(now_ms)
-        self._from_ms = self._sent_ms = self._marked_ms = max(
-            self._from_ms, (position_ms - self._from_ms) // MARK_EVERY_MS * MARK_EVERY_MS + self._from_ms
-        )
+        if self.is_complete and position_ms >= self._sounds_until_ms:
+            whole_ms = self.arrived_ms
+        else:
+            whole_ms = (position_ms - self._from_ms) // MARK_EVERY_MS * MARK_EVERY_MS + self._from_ms
+        self._from_ms = self._sent_ms = self._marked_ms = max(self._from_ms, whole_ms)
         self._at = None
         self._is_last_marked = False
         self._marks.clear()
