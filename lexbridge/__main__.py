@@ -184,7 +184,7 @@ def supervise(
     _log_to(settings, logs.InstantWriter(sys.stdout.fileno()))
     for doubt in doubts:
         logs.Log().warning("setting-in-doubt", variable=doubt.variable, wrong=doubt.wrong, rule=doubt.rule)
-    _prepare_to_fork(table)
+    _prepare_to_fork(table, may_change=served is not None)
     observer_main = sender = None
     if watching is not None:
         watching.listen_to_supervisor()
@@ -214,9 +214,9 @@ def _listen(settings: Settings, served: ServedLines | None) -> tuple[Listener, W
     return listener, watching
 
 
-def _prepare_to_fork(table: LineTable) -> None:
+def _prepare_to_fork(table: LineTable, *, may_change: bool) -> None:
     """Read what all workers need, and leave nothing behind that a fork breaks or copies. Raises ConfigError."""
-    warm_up([*filter(None, map(table.settings_of, table.routes())), *table.bots.values()])
+    warm_up(table.all_settings(), may_change=may_change)
     destroy_gevent_hub()
     gc.collect()
     gc.freeze()  # so that a collection in a worker does not copy the pages that all workers share

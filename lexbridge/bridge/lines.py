@@ -1,7 +1,7 @@
 """The lines of one process, with what serves the calls of each."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -79,6 +79,16 @@ class NewestTable(Protocol):
         """Build the newest table. `give_way`: called after each small step."""
 
 
+class BotClients(Protocol):
+    """The clients of the bots of all lines."""
+
+    def make_ready(self, lines: Iterable[LineSettings], give_way: Callable[[], None]) -> None:
+        """Make those of `lines` that are missing, beside the calls. `give_way`: called after each of them."""
+
+    def keep_only(self, lines: Iterable[LineSettings]) -> None:
+        """Let go of those that none of `lines` needs."""
+
+
 @dataclass(frozen=True, slots=True)
 class LoadedTable:
     """A table of lines. `generation`: its number.
@@ -101,15 +111,19 @@ class LineRuntimes:
         accounts: TwilioAccounts,
         make: Callable[[CallRoute, LineSettings], LineRuntime],
         newest: NewestTable | None = None,
+        clients: BotClients | None = None,
     ) -> None:
         """`accounts`: those of the process, which get the accounts of the lines. `make`: makes what serves a route.
 
-        `newest`: where a newer table may come from, or None if the first one stays.
+        `newest`: where a newer table may come from, or None if the first one stays. `clients`: those that `make` uses,
+        made ready for each newer table before that is taken.
         """
         self._loaded = loaded
         self._accounts = accounts
         self._make = make
         self._newest = newest
+        self._clients = clients
+        self._told: list[Callable[[], object]] = []
         self._runtimes: dict[CallRoute, LineRuntime] = {}
         self._taking: gevent.Greenlet[..., None] | None = None
         self._seen = loaded.generation  # the newest table that was taken, or could not be
@@ -119,6 +133,10 @@ class LineRuntimes:
     def generation(self) -> int:
         """The number of the table that serves new calls."""
         return self._loaded.generation
+
+    def when_taken(self, tell: Callable[[], object]) -> None:
+        """Have `tell` called whenever a newer table has been taken."""
+        self._told.append(tell)
 
     def follow(self) -> None:
         """Begin to take the newest table, if there is a newer one. This does not wait. Call it again and again."""
@@ -144,13 +162,24 @@ class LineRuntimes:
                 loaded = newest.load(give_way)
                 self._seen = loaded.generation
                 self._load_detectors(loaded.table, give_way)
+                if self._clients is not None:
+                    self._clients.make_ready(loaded.table.all_settings(), give_way)
                 self._serve(loaded, self._made(loaded.table, give_way))
+                self._let_go()
                 took_ms = round(1000 * (time.monotonic() - begun_s))
                 Log().info("lines-taken", generation=loaded.generation, lines=len(self._runtimes), took_ms=took_ms)
         except Exception:  # the table before stays
             Log().exception("lines-broken")
         finally:
             self._taking = None
+
+    def _let_go(self) -> None:
+        """Let go of what no line of the table needs any more, and tell of the table."""
+        if self._clients is not None:
+            served = [one.settings for one in self._runtimes.values()]
+            self._clients.keep_only([*served, *self._loaded.table.all_settings()])
+        for tell in self._told:
+            tell()
 
     def _load_detectors(self, table: LineTable, give_way: Callable[[], None]) -> None:
         """Load each new detector once on a thread, because the packages of some of them take 0.1 s."""

@@ -91,6 +91,11 @@ class LineTable:
         if self.default is not None:
             yield CallRoute()
 
+    def all_settings(self) -> Iterator[LineSettings]:
+        """Yield the settings of each line and each bot. A call may be handed to a bot that no line has."""
+        yield from filter(None, map(self.settings_of, self.routes()))
+        yield from self.bots.values()
+
     def accounts(self) -> Iterator[TwilioAccount]:
         """Yield the Twilio account of each line but the default one."""
         yield from (line.settings.account for line in self.lines.values())

@@ -1,10 +1,12 @@
 """boto3's client for the bot of the settings: its credentials, its connections, its clock."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
+from weakref import WeakValueDictionary
 
 import boto3
 import botocore.session
@@ -33,14 +35,21 @@ _LOADER = create_loader()
 """The loader of boto3's descriptions of AWS's services: it keeps what it has read, for forked processes, too."""
 
 
-def warm_up(bots: Iterable[LineSettings]) -> None:
+def warm_up(bots: Iterable[LineSettings], *, may_change: bool = False) -> None:
     """Read what `LexClients` need from the disk, so that the processes forked later need not. Send no request.
 
-    Raise ConfigError if boto3 cannot use what it reads.
+    `may_change`: whether there may be other bots later, of either generation, and asked by a role. Raise ConfigError if
+    boto3 cannot use what it reads.
     """
     with _boto3_settled():
-        services: set[tuple[str, str]] = {(service_of(line), line.aws_region) for line in bots}
-        services |= {("sts", line.aws_region) for line in bots if line.bot_role_arn is not None}
+        services: set[tuple[str, str]] = set()
+        for line in bots:
+            services.add((service_of(line), line.aws_region))
+            if line.bot_role_arn is not None:
+                services.add(("sts", line.aws_region))
+        if may_change and services:
+            _, region = min(services)
+            services |= {(service, region) for service in ("lex-runtime", "lexv2-runtime", "sts")}
         for service, region in services:
             _session("none", "none", None, region).client(service, endpoint_url="http://127.0.0.1:9")
 
@@ -140,21 +149,28 @@ class _ClientKey:
     endpoint_url: str | None
     deadlines: Deadlines
 
+    @classmethod
+    def of(cls, line: LineSettings, deadlines: Deadlines) -> "_ClientKey":
+        """Return the key of the client for a line's bot."""
+        return cls(service_of(line), line.aws_region, line.bot_role_arn, line.bot_endpoint_url, deadlines)
+
 
 class LexClients:
     """The clients of all lines of a process. The first takes 0.4 s, so make all before calls are served.
 
-    Lines share a client of boto3 where they can, and lines with the same bot share a circuit breaker.
+    Lines share a client of boto3 where they can, and lines with the same bot share a circuit breaker. `make` and
+    `make_ready` may add a client, and `keep_only` lets go of those that nothing needs any more.
     """
 
     def __init__(self, settings: ServiceSettings) -> None:
         self._settings = settings
         # By role. Their clients may be in any region, and a session takes longer to make than a client.
         self._sessions: dict[str | None, boto3.Session] = {}
+        self._sts_urls: dict[str, str] = {}  # by role
         self._clients: dict[_ClientKey, Any] = {}
-        self._sts_urls: list[str] = []
         self._breakers = Breakers(time.monotonic)
-        self._queues: dict[str, RequestQueue] = {}  # by the line's name
+        # By the line's name, as long as a client has it: calls may go on with that of a line that is gone.
+        self._queues: WeakValueDictionary[str, RequestQueue] = WeakValueDictionary()
 
     def make(self, line: LineSettings, deadlines: Deadlines, name: str = "") -> LexClient:
         """Make the client of a line's bot. Raise ConfigError if boto3 finds no AWS credentials.
@@ -170,15 +186,31 @@ class LexClients:
 
     def client_of(self, line: LineSettings, deadlines: Deadlines) -> Any:
         """Return boto3's client for a line's bot, which is made once. Raise ConfigError."""
-        key = _ClientKey(service_of(line), line.aws_region, line.bot_role_arn, line.bot_endpoint_url, deadlines)
+        self.make_ready(line, deadlines, lambda make: make())
+        return self._clients[_ClientKey.of(line, deadlines)]
+
+    def make_ready(self, line: LineSettings, deadlines: Deadlines, run: Callable[[Callable[[], Any]], Any]) -> None:
+        """Make boto3's client for a line's bot, unless there is one. Raise ConfigError.
+
+        `run`: calls the function that makes it, such as on a thread, and returns what that returns.
+        """
+        key = _ClientKey.of(line, deadlines)
         if key not in self._clients:
-            self._clients[key] = self._make_client(key)
-        return self._clients[key]
+            made = run(partial(self._make_client, key))
+            self._clients.setdefault(key, made)  # meanwhile a call may have needed it
+
+    def keep_only(self, used: Iterable[tuple[LineSettings, Deadlines]]) -> None:
+        """Let go of the clients of all bots but those of `used`. Who has one of the others may go on with it."""
+        keys = {_ClientKey.of(line, deadlines) for line, deadlines in used}
+        self._clients = {key: client for key, client in self._clients.items() if key in keys}
+        roles = {None, *(key.role_arn for key in keys)}
+        self._sessions = {role: session for role, session in self._sessions.items() if role in roles}
+        self._sts_urls = {role: url for role, url in self._sts_urls.items() if role in roles}
 
     @property
     def endpoint_urls(self) -> Sequence[str]:
         """The addresses of Lex and STS that the clients ask."""
-        return [*(str(client.meta.endpoint_url) for client in self._clients.values()), *self._sts_urls]
+        return [*(str(client.meta.endpoint_url) for client in self._clients.values()), *self._sts_urls.values()]
 
     def _make_client(self, key: _ClientKey) -> Any:
         session = self._session(key.region, key.role_arn)
@@ -203,7 +235,7 @@ class LexClients:
             made = make_session(self._settings, region)
         else:
             sts = _make_sts(self._session(region, None), region)
-            self._sts_urls.append(str(sts.meta.endpoint_url))
+            self._sts_urls[role_arn] = str(sts.meta.endpoint_url)
             made = _assuming(sts, role_arn, region)
         return self._sessions.setdefault(role_arn, made)
 

@@ -4,6 +4,7 @@ Each bot alias has one breaker in each process. The clock is passed in, so that 
 """
 
 from collections.abc import Callable, Hashable
+from weakref import WeakValueDictionary
 
 MAX_FAILURES = 5
 """The number of failed turns in a row, of any calls, that opens the breaker."""
@@ -60,7 +61,7 @@ class Breakers:
     def __init__(self, clock: Callable[[], float]) -> None:
         """`clock`: returns monotonic seconds."""
         self._clock = clock
-        self._breakers: dict[Hashable, Breaker] = {}
+        self._breakers: WeakValueDictionary[Hashable, Breaker] = WeakValueDictionary()  # as long as a client has it
 
     def for_bot(self, alias: Hashable) -> Breaker:
         """Return the one breaker of a bot alias. `alias`: identifies the bot with its language and its endpoint."""

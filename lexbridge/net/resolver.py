@@ -6,8 +6,8 @@ look-up of a name at a time, in threads that do nothing else.
 
 Each process that serves calls installs it, after its fork:
 
-    caching = resolver.install()
-    caching.keep_warm(resolver.parse_hosts([<the Lex client's meta.endpoint_url>, settings.twilio_api_url]))
+    warm = resolver.WarmHosts(resolver.install())
+    warm.keep(resolver.parse_hosts([<the Lex client's meta.endpoint_url>, settings.twilio_api_url]))
 
 Connections of requests and boto3 are made by urllib3's create_connection. It ends, as do gevent's socket.getaddrinfo
 and socket.create_connection, at `get_hub().resolver.getaddrinfo(host, port, family, type, proto, flags)`.
@@ -18,7 +18,7 @@ import ipaddress
 import socket
 import time
 from collections.abc import Iterable
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, NoReturn, Protocol, TypeAlias
 from urllib.parse import urlsplit
 
 import gevent
@@ -126,15 +126,11 @@ class CachingResolver:
             self._start(lookup)
         return list(answer.addresses)
 
-    def keep_warm(self, hosts: Iterable[Host]) -> "list[gevent.Greenlet[..., Any]]":
-        """Resolve `hosts` now, and again and again, so that no connection to them has to wait.
+    def keep_warm(self, host: Host) -> NoReturn:
+        """Resolve `host` now, and again and again, so that no connection to it has to wait.
 
-        Log once when a name cannot be resolved, and when it can be again. Return a greenlet for each host. They run
-        until they are killed, and do not keep the process from ending.
+        Log once when its name cannot be resolved, and when it can be again.
         """
-        return [gevent.spawn(self._keep_warm, host) for host in hosts]
-
-    def _keep_warm(self, host: Host) -> None:
         # Exactly urllib3's arguments: with others, its look-up would not find the answer in the cache.
         lookup = (host.name, host.port, allowed_gai_family(), socket.SOCK_STREAM, 0, 0)
         is_resolved = True
@@ -181,6 +177,22 @@ class CachingResolver:
             pending.set(addresses)
         finally:
             del self._pending[lookup]
+
+
+class WarmHosts:
+    """The hosts of a process that are kept warm: another table of lines may have others."""
+
+    def __init__(self, resolver: CachingResolver) -> None:
+        self._resolver = resolver
+        self._greenlets: dict[Host, gevent.Greenlet[..., Any]] = {}
+
+    def keep(self, hosts: Iterable[Host]) -> None:
+        """Keep these hosts warm from now on, and no others. This does not wait, or keep the process from ending."""
+        kept = set(hosts)
+        for host in self._greenlets.keys() - kept:
+            self._greenlets.pop(host).kill(block=False)
+        for host in kept - self._greenlets.keys():
+            self._greenlets[host] = gevent.spawn(self._resolver.keep_warm, host)
 
 
 def install() -> CachingResolver:

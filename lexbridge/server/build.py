@@ -4,7 +4,6 @@ The command line, the tests and the benchmarks all call `build_service`. Nothing
 """
 
 import logging
-import math
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,24 +13,20 @@ from gevent.pywsgi import LoggingLogAdapter
 
 from lexbridge.bridge.bridge import START_DEADLINE_S, Bridge
 from lexbridge.bridge.call_control import CallControl
-from lexbridge.bridge.lines import LineRuntime, LineRuntimes, LoadedTable, NewestTable
+from lexbridge.bridge.lines import LineRuntimes, LoadedTable, NewestTable
 from lexbridge.bridge.live_calls import CallRegistry
 from lexbridge.bridge.released_calls import ReleasedCalls, UnreleasedCallControl
-from lexbridge.config.line_settings import LineSettings
 from lexbridge.config.lines import LineTable
-from lexbridge.config.route import CallRoute
-from lexbridge.config.service_settings import ServiceSettings
 from lexbridge.config.settings import Settings
-from lexbridge.config.twilio_account import TwilioAccounts, sid_of_other
-from lexbridge.lex.boto import LexClients
+from lexbridge.config.twilio_account import TwilioAccounts
 from lexbridge.lex.runtime import Deadlines, LexRuntime
 from lexbridge.net.http_server import MediaServer
 from lexbridge.net.token_bucket import TokenBucket
+from lexbridge.server.line_maker import LineMaker
 from lexbridge.telemetry.teller import Teller
-from lexbridge.twilio.rest import LONGEST_UPDATE_S, TwilioCallControl
+from lexbridge.twilio.rest import TwilioCallControl
 from lexbridge.twilio.signature_diagnosis import SignatureDiagnosis
-from lexbridge.twilio.signatures import Signatures, socket_address
-from lexbridge.twilio.twiml import TwimlDocuments
+from lexbridge.twilio.signatures import Signatures
 from lexbridge.twilio.used_tokens import UsedTokens
 from lexbridge.web.admission import TwilioRequestPolicy
 from lexbridge.web.app import create_app
@@ -52,8 +47,9 @@ class Service:
     bridge: Bridge
     calls: CallRegistry
     call_control: CallControl
-    peer_urls: Sequence[str]
-    """The addresses of Lex, Twilio and the routing hook, to which requests go while calls are live."""
+    peer_urls: Callable[[], Sequence[str]]
+    """Function that returns the addresses of Lex, Twilio and the routing hook, to which requests go while calls are
+    live. A newer table of lines may have others."""
 
 
 def build_service(
@@ -85,12 +81,10 @@ def build_service(
     """
     service = settings.service
     accounts = TwilioAccounts(service.account)
-    clients = None if lex is not None else LexClients(service)
+    maker = LineMaker(service, lex, deadlines)
     loaded = LoadedTable(table or LineTable.of(settings)) if newest is None else newest.load(lambda: None)
-    lines = LineRuntimes(loaded, accounts, _maker_of_lines(service, lex or clients, deadlines), newest)
-    if clients is not None:
-        for bot in loaded.table.bots.values():  # a call may be handed to it, and making the first client takes long
-            clients.client_of(bot, deadlines or Deadlines(answer_s=bot.lex_timeout_s))
+    maker.make_ready(loaded.table.all_settings())
+    lines = LineRuntimes(loaded, accounts, maker.make, newest, maker)
     call_control = call_control or TwilioCallControl(service, accounts)
     calls = CallRegistry(service.max_calls, released, accounts.signer_of)
     unreleased = UnreleasedCallControl(call_control, calls.released)
@@ -105,45 +99,8 @@ def build_service(
     errors = LoggingLogAdapter(logging.getLogger("gevent"), logging.ERROR)
     server = MediaServer(listener, app, admission, strangers, error_log=errors)
     hook_urls = [service.route_url] if service.route_url else []
-    peer_urls = [service.twilio_api_url, *hook_urls, *(clients.endpoint_urls if clients is not None else ())]
+
+    def peer_urls() -> Sequence[str]:
+        return [service.twilio_api_url, *hook_urls, *maker.endpoint_urls()]
+
     return Service(server, app, admission, signatures, bridge, calls, call_control, peer_urls)
-
-
-def _maker_of_lines(
-    service: ServiceSettings, bots: LexRuntime | LexClients | None, deadlines: Deadlines | None
-) -> Callable[[CallRoute, LineSettings], LineRuntime]:
-    """Return the function that makes what serves the calls of one route.
-
-    `bots`: the clients of AWS, or one bot for all lines. `deadlines`: instead of those of each line's settings.
-    """
-
-    def make(route: CallRoute, line: LineSettings) -> LineRuntime:
-        limits = deadlines or Deadlines(answer_s=line.lex_timeout_s)
-        if bots is None:
-            raise AssertionError("there are clients unless a bot was given")
-        bot = bots.make(line, limits, route.line) if isinstance(bots, LexClients) else bots
-        return LineRuntime.make(route, line, _make_documents(service, route, line, limits), bot)
-
-    return make
-
-
-def _make_documents(
-    service: ServiceSettings, route: CallRoute, line: LineSettings, deadlines: Deadlines
-) -> TwimlDocuments:
-    """Make the TwiML documents, which hold a call for as long as the next update may take."""
-    # The longest time from the end of a prompt to the next update: the caller is silent, then speaks, then Lex answers,
-    # then Twilio is updated. An utterance that is joined with the one before is sent to Lex twice.
-    answers_s = deadlines.answer_s * (2 if line.join else 1)
-    longest_s = line.no_input_s + line.max_utterance_ms / 1000 + answers_s + LONGEST_UPDATE_S + 1
-    account_sid = sid_of_other(line.account, service.account)
-    return TwimlDocuments(
-        service.url,
-        socket_address(service.stream_url, account_sid),
-        math.ceil(longest_s),
-        line.say_voice,
-        line.say_language,
-        line.reply_mode == "stream",
-        route.text,
-        service.account.twilio_auth_token,
-        account_sid,
-    )

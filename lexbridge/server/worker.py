@@ -54,7 +54,7 @@ def serve(settings: Settings, slot: WorkerSlot, build: Callable[[], Service], te
     service = build()
     server, calls = service.server, service.calls
     inspection.report_calls_of(calls)
-    resolver.install().keep_warm(resolver.parse_hosts(service.peer_urls))
+    _keep_peers_warm(service)
     settle_memory()
     stop_requested = Event()
     gevent.signal_handler(signal.SIGTERM, stop_requested.set)
@@ -82,6 +82,17 @@ def serve(settings: Settings, slot: WorkerSlot, build: Callable[[], Service], te
         telling.finish()
     watchdog.stop()
     return 0
+
+
+def _keep_peers_warm(service: Service) -> None:
+    """Keep the names of all peers resolved, also of those that a newer table of lines brings."""
+    warm = resolver.WarmHosts(resolver.install())
+
+    def keep() -> None:
+        warm.keep(resolver.parse_hosts(service.peer_urls()))
+
+    keep()
+    service.bridge.lines.when_taken(keep)
 
 
 def _report(service: Service, overload: OverloadDetector) -> WorkerReport:

@@ -1,7 +1,7 @@
 """A newer table of lines while a process serves calls: it is taken beside them, and what stays the same is kept."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import gevent
 import pytest
@@ -9,7 +9,7 @@ import pytest
 from lexbridge.bridge import give_way as give_way_module
 from lexbridge.bridge import lines as lines_module
 from lexbridge.bridge.give_way import GiveWay
-from lexbridge.bridge.lines import LineRuntime, LineRuntimes, LoadedTable
+from lexbridge.bridge.lines import BotClients, LineRuntime, LineRuntimes, LoadedTable
 from lexbridge.config.line_settings import LineSettings
 from lexbridge.config.lines import Line, LineTable
 from lexbridge.config.route import CallRoute
@@ -50,11 +50,11 @@ class Tables:
 class Served:
     """The lines of a process."""
 
-    def __init__(self, *first: Line) -> None:
+    def __init__(self, *first: Line, clients: BotClients | None = None) -> None:
         self.tables = Tables(*first)
         self.accounts = TwilioAccounts(settings().service.account)
         self.made: list[CallRoute] = []
-        self.lines = LineRuntimes(self.tables.load(lambda: None), self.accounts, self._make, self.tables)
+        self.lines = LineRuntimes(self.tables.load(lambda: None), self.accounts, self._make, self.tables, clients)
 
     def _make(self, route: CallRoute, of: LineSettings) -> LineRuntime:
         self.made.append(route)
@@ -68,6 +68,53 @@ class Served:
         """Take the newest table, as the heartbeat does."""
         self.lines.follow()
         wait_until(lambda: self.lines._taking is None)
+
+
+class Clients:
+    """The clients of bots. Each is named by the greeting of its line, and may be made only beside calls."""
+
+    def __init__(self) -> None:
+        self.ready: list[str | None] = []
+        self.error: Exception | None = None
+
+    def make_ready(self, lines: Iterable[LineSettings], give_way: Callable[[], None]) -> None:
+        """Note what is made, or raise the error."""
+        for one in lines:
+            give_way()
+            if self.error is not None:
+                raise self.error
+            self.ready.append(one.greeting)
+
+    def keep_only(self, lines: Iterable[LineSettings]) -> None:
+        """Keep these."""
+        wanted = [one.greeting for one in lines]
+        self.ready = [one for one in self.ready if one in wanted]
+
+
+def test_clients_are_ready_before_a_table_and_go_after_it() -> None:
+    clients = Clients()
+    served = Served(line("sales", SALES, GREETING="Sales."), clients=clients)
+    told: list[tuple[int, list[str | None]]] = []
+    served.lines.when_taken(lambda: told.append((served.lines.generation, [*clients.ready])))
+    served.tables.publish(line("sales", SALES, GREETING="Sales again."), line("clinic", CLINIC, GREETING="Clinic."))
+    served.take()
+    default = settings().line.greeting
+    assert told == [(2, ["Sales again.", "Clinic.", default])]
+    served.tables.publish(line("clinic", CLINIC, GREETING="Clinic."))
+    served.take()
+    assert set(clients.ready) == {"Clinic.", default}
+    assert [generation for generation, _ in told] == [2, 3]
+
+
+def test_a_client_that_cannot_be_made_leaves_the_old_table(logged: Logged) -> None:
+    clients = Clients()
+    served = Served(line("sales", SALES), clients=clients)
+    clients.error = ValueError("secret")
+    served.tables.publish(line("clinic", CLINIC))
+    served.take()
+    assert served.lines.generation == 1
+    assert served.find("sales") is not None
+    assert [one["event"] for one in logged()] == ["lines-broken"]
 
 
 def test_a_newer_table_serves_new_calls() -> None:

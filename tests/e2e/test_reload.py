@@ -106,6 +106,14 @@ def test_calls_of_a_killed_worker_resume_on_their_line(tmp_path: Path) -> None:
         served.hang_up()
 
 
+def test_hosts_that_a_reload_brings_are_looked_up_at_once(tmp_path: Path) -> None:
+    """No call is needed: each worker looks for Lex where a line of the newer table has it."""
+    with reloading(tmp_path, lines_file(*BEFORE)) as served:
+        served.reload(lines_file(*BEFORE, {"name": "Hotline", "bot": "Hotline", "endpoint": "https://lex.invalid"}))
+        # No name server knows such a name.
+        wait_until(lambda: [one["host"] for one in served.lines("name-not-resolved")] == ["lex.invalid"] * WORKERS)
+
+
 def test_a_call_whose_line_is_gone_goes_on_with_another(tmp_path: Path) -> None:
     """The default line takes it, as it would take a new call to this number."""
     with reloading(tmp_path, lines_file(*BEFORE)) as served:

@@ -14,7 +14,8 @@ from gevent.server import StreamServer
 
 from lexbridge.config.bots import LexV1Bot
 from lexbridge.errors import ConfigError, LexRejected, LexUnavailable
-from lexbridge.lex.boto import LexClients, make_lex_runtime
+from lexbridge.lex import boto
+from lexbridge.lex.boto import LexClients, make_lex_runtime, warm_up
 from lexbridge.lex.client import LexClient
 from lexbridge.lex.runtime import Deadlines, LexRequest
 from lexbridge.lex.v1 import LexV1
@@ -118,6 +119,58 @@ def test_lines_in_several_regions_ask_lex_in_their_own() -> None:
         clients.make(replace(made.line, aws_region=region), Deadlines())
     hosts = [url.removeprefix("https://") for url in clients.endpoint_urls]
     assert hosts == [f"runtime.lex.{region}.amazonaws.com" for region in ("us-west-2", "eu-central-1", "eu-west-2")]
+
+
+@pytest.mark.parametrize("may_change", [False, True])
+def test_what_other_bots_may_need_is_read_before_the_fork(may_change: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A later table may have bots of the other generation, or ask one by a role."""
+    made: list[str] = []
+
+    class Session:
+        def client(self, service: str, **_: object) -> None:
+            made.append(service)
+
+    monkeypatch.setattr(boto, "_session", lambda *_: Session())
+    warm_up([settings().line], may_change=may_change)
+    assert sorted(made) == (["lex-runtime", "lexv2-runtime", "sts"] if may_change else ["lex-runtime"])
+
+
+def test_clients_that_no_line_needs_are_let_go() -> None:
+    clients, made = LexClients(settings().service), settings()
+    role = settings(BOT_ROLE_ARN="arn:aws:iam::123456789012:role/flowers").line
+    kept, gone = made.line, replace(made.line, aws_region="eu-west-2")
+    first = clients.make(kept, Deadlines(), "kept")
+    for line, name in ((gone, "gone"), (role, "role")):
+        clients.make(line, Deadlines(), name)
+    assert len(clients.endpoint_urls) == 4  # three of Lex, one of STS
+    clients.keep_only([(kept, Deadlines())])
+    (url,) = clients.endpoint_urls
+    assert "us-west-2" in url
+    assert clients.make(kept, Deadlines())._api.client is first._api.client  # type: ignore[attr-defined]
+    assert dict(clients._queues).keys() == {"kept"}
+    assert len(clients._breakers._breakers) == 1
+    clients.make(role, Deadlines())
+    assert len(clients.endpoint_urls) == 3
+
+
+def test_a_line_that_comes_back_shares_its_limit_with_live_calls() -> None:
+    """A call goes on with the client of a line that was gone for a while."""
+    clients, line = LexClients(settings().service), settings().line
+    live = clients.make(line, Deadlines(), "shop")
+    clients.keep_only([])
+    again = clients.make(line, Deadlines(), "shop")
+    assert again._queue is live._queue
+    assert again._breaker is live._breaker
+
+
+def test_a_client_that_a_thread_has_made_serves_greenlets(monkeypatch: pytest.MonkeyPatch) -> None:
+    with local_lex(monkeypatch, *[FLOWERS] * 8) as local:
+        clients, line = LexClients(settings().service), settings().line
+        clients.make_ready(line, PATIENT, gevent.get_hub().threadpool.apply)
+        lex = clients.make(line, PATIENT)
+        asking = [gevent.spawn(lex.ask, replace(asked(), session_id=f"CA-{each}"), Log()) for each in range(8)]
+        gevent.joinall(asking, timeout=PATIENCE_S, raise_error=True)
+        assert len(local.requests) == 8
 
 
 def test_a_request_without_credentials_is_rejected(

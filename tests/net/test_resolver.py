@@ -13,7 +13,7 @@ from gevent import monkey
 from gevent.event import Event
 from gevent.pywsgi import WSGIServer
 
-from lexbridge.net.resolver import Addresses, CachingResolver, Host, install, parse_hosts
+from lexbridge.net.resolver import Addresses, CachingResolver, Host, WarmHosts, install, parse_hosts
 from tests.support.fixtures import Logged
 from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S
@@ -231,7 +231,8 @@ def test_all_else_is_left_to_the_other_resolver(server: NameServer) -> None:
 
 def test_a_warm_name_is_renewed_and_an_outage_logged_once(server: NameServer, logged: Logged) -> None:
     resolver = CachingResolver(server, fresh_s=0.01)
-    warm = resolver.keep_warm([Host(LEX, 443), Host("api.twilio.com", 443)])
+    warm = WarmHosts(resolver)
+    warm.keep([Host(LEX, 443), Host("api.twilio.com", 443)])
     try:
         wait_until(lambda: min(server.questions[LEX], server.questions["api.twilio.com"]) > 3)
         assert [line for line in logged() if line["event"] != "peer-refused"] == []  # from another test, logged late
@@ -242,11 +243,27 @@ def test_a_warm_name_is_renewed_and_an_outage_logged_once(server: NameServer, lo
         server.recovers()
         wait_until(lambda: len(logged()) == 4)
     finally:
-        gevent.killall(warm)
+        warm.keep([])
     lines = [(line["event"], line["level"]) for line in logged() if line["host"] == LEX]
     assert lines == [("name-not-resolved", "warning"), ("name-resolved", "info")]
     assert "Temporary failure" in logged()[0]["error"]
     assert resolver.getaddrinfo(LEX, 443, socket.AF_UNSPEC, socket.SOCK_STREAM)[0][4] == ("192.0.2.2", 443)
+
+
+def test_hosts_that_nobody_needs_any_more_are_let_go(server: NameServer) -> None:
+    warm = WarmHosts(CachingResolver(server, fresh_s=0.001))
+    warm.keep([Host("a", 443), Host("b", 443)])
+    wait_until(lambda: min(server.questions["a"], server.questions["b"]) > 3)
+    a = warm._greenlets[Host("a", 443)]
+    warm.keep([Host("a", 443), Host("c", 443)])
+    wait_until(lambda: server.questions["c"] > 3)
+    asked = server.questions["b"]
+    already = server.questions["a"]
+    wait_until(lambda: server.questions["a"] > already + 10)
+    assert server.questions["b"] <= asked + 1  # one may have been under way
+    assert warm._greenlets[Host("a", 443)] is a  # it went on, and did not begin anew
+    warm.keep([])
+    wait_until(lambda: a.dead)
 
 
 def test_the_hosts_of_addresses() -> None:
@@ -297,7 +314,8 @@ def test_requests_go_on_when_the_name_server_dies(
 
     asked: list[int] = []
     url = f"http://localhost:{web.server_port}"
-    warm = installed.keep_warm(parse_hosts([url])) if is_warm else []
+    warm = WarmHosts(installed)
+    warm.keep(parse_hosts([url]) if is_warm else [])
     try:
         if is_warm:
             wait_until(lambda: bool(installed._answers))
@@ -308,7 +326,7 @@ def test_requests_go_on_when_the_name_server_dies(
         for _ in range(3):
             assert requests.get(url, timeout=PATIENCE_S).text == "here"
     finally:
-        gevent.killall(warm)
+        warm.keep([])
     assert asked
 
 
