@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from lexbridge.config.connection_overrides import DEFAULT_OVERRIDES, connection_overrides
 from lexbridge.config.parsers import (
     address,
     base_address,
@@ -84,6 +85,14 @@ class ServiceSettings:
         Group.TWILIO,
         "Address in `<Stream url>`. Unset: `wss://` and the host of `URL`",
         is_derived=True,
+    )
+    connection_overrides: str = setting(
+        "CONNECTION_OVERRIDES",
+        connection_overrides,
+        Group.TWILIO,
+        "How Twilio connects to the addresses of this service: retries and time limits, without the `#`. Each document "
+        "tells Twilio; give the webhook of the number the same ending, or none. `off`: none",
+        default=DEFAULT_OVERRIDES,
     )
     url_ca_file: str | None = setting(
         "URL_CA_FILE",

@@ -88,7 +88,7 @@ def build_service(
     call_control = call_control or TwilioCallControl(service, accounts)
     calls = CallRegistry(service.max_calls, released, accounts.signer_of)
     unreleased = UnreleasedCallControl(call_control, calls.released)
-    signatures = Signatures(accounts, service.url, service.stream_url)
+    signatures = Signatures(accounts, service.url, service.stream_url, service.connection_overrides)
     bridge = Bridge(service.account.auth_tokens, lines, unreleased, calls, used_tokens, start_deadline_s, teller)
     hook = None
     if service.route_url and service.route_secret:

@@ -72,6 +72,7 @@ class LineMaker:
             route.text,
             self._service.account.twilio_auth_token,
             account_sid,
+            self._service.connection_overrides,
         )
 
 

@@ -3,23 +3,24 @@
 from urllib.parse import urlencode
 
 from lexbridge.call.documents import Query
+from lexbridge.config.connection_overrides import DEFAULT_OVERRIDES, fragment
 from lexbridge.twilio.route_seal import sealed_route
 from lexbridge.twilio.routes import RESUME_PATH
-from lexbridge.twilio.signatures import CONNECTION_OVERRIDES
 
 
 class Addresses:
     """Addresses of one service, as Twilio is given them. Each names the route that serves the call."""
 
-    def __init__(self, url: str, route: str = "", secret: str = "") -> None:
+    def __init__(self, url: str, route: str = "", secret: str = "", overrides: str = DEFAULT_OVERRIDES) -> None:
         """Prepare for the service at `url`, a public base address without a "/" at its end.
 
         `route`: text of the route that serves the calls; "" is the default line, which no address names. `secret`:
-        seals routes in addresses.
+        seals routes in addresses. `overrides`: connection overrides, or "".
         """
         self._url = url
         self._route = _route_query(route, secret)
         self._secret = secret
+        self._fragment = fragment(overrides)
 
     def at(self, path: str, **query: str | int) -> str:
         """Return the address of one of this service's paths, for the calls of its route."""
@@ -38,7 +39,7 @@ class Addresses:
             query = {**query, "switched": sealed_route(self._secret, str(query["switched"]))}
         query_text = urlencode(query, errors="replace")
         query_text = f"?{query_text}" if query_text else ""
-        return f"{self._url}{path}{query_text}{CONNECTION_OVERRIDES}"
+        return f"{self._url}{path}{query_text}{self._fragment}"
 
 
 def _route_query(route: str, secret: str) -> Query:

@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from lexbridge.net.http_request import Head
 from lexbridge.twilio.refusals import Cause
-from lexbridge.twilio.signatures import CONNECTION_OVERRIDES, Signatures, account_sid_of, basic_user
+from lexbridge.twilio.signatures import Signatures, account_sid_of, basic_user
 from lexbridge.twilio.webhook_form import Fields
 
 MAX_SPELLINGS = 96
@@ -80,7 +80,7 @@ class SignatureDiagnosis:
             ports[:_MAX_PORTS],
             _paths(parts.path, head)[:_MAX_PATHS],
             [f"?{parts.query}", ""] if parts.query else [""],
-            ["", CONNECTION_OVERRIDES],
+            ["", self._signatures.fragment],
         ]
         for scheme, *rest in islice(_nearest(choices), MAX_SPELLINGS):
             yield f"{scheme}://{''.join(rest)}"
@@ -137,7 +137,8 @@ _REMEDIES = {
 def _unknown(what: str, setting: str, address: str) -> Cause:
     remedy = (
         "set TWILIO_AUTH_TOKEN to the auth token of the account, or subaccount, of the number; or else compare what"
-        f" Twilio is told with {setting}, {address}: it may have a user:password@, or a # with overrides of your own"
+        f" Twilio is told with {setting}, {address}: it may have a user:password@, or other overrides after a # than"
+        " CONNECTION_OVERRIDES"
     )
     return Cause(f"{what}: token differs", remedy)
 

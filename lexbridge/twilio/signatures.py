@@ -16,18 +16,12 @@ from urllib.parse import urlsplit
 
 from twilio.request_validator import HMAC_SHA1, HMAC_SHA256, get_signature_algorithm
 
+from lexbridge.config.connection_overrides import DEFAULT_OVERRIDES, fragment
 from lexbridge.config.twilio_account import TwilioAccounts
 from lexbridge.twilio.routes import ACCOUNT_SOCKETS_PATH
 
 SIGNATURE_HEADER = "X-Twilio-Signature"
 SIGNATURE_SETTINGS_HEADER = "X-Twilio-Webhooks-Signature-Settings"
-
-CONNECTION_OVERRIDES = "#rc=2&rp=all"
-"""End of each address that Twilio is given: it makes two more attempts, whatever goes wrong.
-
-So if a process dies while it answers a webhook, another process gets it. Source:
-https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides .
-"""
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "wss": 443}
 
@@ -44,12 +38,14 @@ class Signatures:
     sorted and joined once. Names of headers are in lower case.
     """
 
-    def __init__(self, accounts: TwilioAccounts, url: str, stream_url: str) -> None:
+    def __init__(self, accounts: TwilioAccounts, url: str, stream_url: str, overrides: str = DEFAULT_OVERRIDES) -> None:
         """Make the checks of one service.
 
         `accounts`: their auth tokens, or secrets of shared keys, may have signed. `url`: public base address.
-        `stream_url`: address of the media socket.
+        `stream_url`: address of the media socket. `overrides`: connection overrides of the addresses, or "".
         """
+        self.fragment = fragment(overrides)
+        """End of the addresses that Twilio is told, which no request has."""
         self._accounts = accounts
         self._keyed = lru_cache(maxsize=_KEYS_KEPT)(_keyed)
         self._bases = _with_and_without_port(url)
@@ -65,15 +61,15 @@ class Signatures:
     ) -> bool:
         """Return whether Twilio signed a request for `target` with `fields` in its body.
 
-        `target`: path and query, from "/" on. CONNECTION_OVERRIDES are never part of it. It is not documented whether
-        they are signed, so both is taken. An address that Twilio was told with `user:password@` is signed with it, and
-        Twilio sends the two by basic authentication. `account_sid`: the account that the request names; its secrets
-        alone count.
+        `target`: path and query, from "/" on. Connection overrides are never part of it. It is not documented
+        whether they are signed, so both is taken. An address that Twilio was told with `user:password@` is signed with
+        it, and Twilio sends the two by basic authentication. `account_sid`: the account that the request names; its
+        secrets alone count.
         """
         user = basic_user(headers)
         bases = [f"{base.replace('://', f'://{user}@', 1)}" for base in self._bases] if user else []
         addresses = [base + target for base in (*self._bases, *bases)]
-        signed = [*addresses, *(address + CONNECTION_OVERRIDES for address in addresses)]
+        signed = [*addresses, *(address + self.fragment for address in addresses if self.fragment)]
         return self._passes(signed, fields, headers, self._accounts.of(account_sid).auth_tokens)
 
     def socket_passes(self, headers: Mapping[str, str], query: str = "", path: str = "/") -> bool:

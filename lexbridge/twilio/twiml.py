@@ -13,6 +13,7 @@ from lexbridge.call.documents import NO_QUERY, CallDocuments, Document, Opening,
 from lexbridge.call.dtmf import KeyRules
 from lexbridge.call.stream_parameters import SWITCHED_PARAMETER
 from lexbridge.call.transfers import Handoff
+from lexbridge.config.connection_overrides import DEFAULT_OVERRIDES
 from lexbridge.lex.model import Message
 from lexbridge.twilio.addresses import Addresses
 from lexbridge.twilio.rendering import MAX_DOCUMENT_CHARACTERS, Renderer
@@ -42,6 +43,7 @@ class TwimlDocuments(CallDocuments):
         route: str = "",
         secret: str = "",
         account_sid: str = "",
+        overrides: str = DEFAULT_OVERRIDES,
     ) -> None:
         """Prepare for the service at `url`, a public base address without a "/" at its end.
 
@@ -49,12 +51,13 @@ class TwimlDocuments(CallDocuments):
         `voice`, `language`: attributes of every `<Say>`. `is_two_way`: whether streams are bidirectional (`<Connect>`).
         `route`: text of the route that serves the calls; it goes into every address.
         `secret`: seals what an address holds of a call's content; without it no address holds any. `account_sid`: the
-        Twilio account of the calls, for which it is sealed; "" for the own one.
+        Twilio account of the calls, for which it is sealed; "" for the own one. `overrides`: connection overrides
+        of every address of the service, or "".
         """
         self._secret = secret
         self._account_sid = account_sid
         self._is_two_way = is_two_way
-        self._addresses = Addresses(url, route, secret)
+        self._addresses = Addresses(url, route, secret, overrides)
         self._renderer = Renderer(stream_url, hold_s, voice, language)
 
     def answer(

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 import pytest
 from twilio.request_validator import RequestValidator
 
+from lexbridge.config.connection_overrides import DEFAULT_OVERRIDES
 from lexbridge.net.http_request import Head
 from lexbridge.twilio.refusals import Cause
 from lexbridge.twilio.signature_diagnosis import MAX_SPELLINGS, SignatureDiagnosis
-from lexbridge.twilio.signatures import CONNECTION_OVERRIDES, Signatures
+from lexbridge.twilio.signatures import Signatures
 from tests.support.accounts import accounts_with
 
 TOKEN, SECONDARY, OTHER = "0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210", "f" * 32
@@ -176,7 +177,7 @@ def test_a_malformed_user_is_not_tried(basic: str) -> None:
 
 
 def test_the_connection_overrides_may_be_signed_too() -> None:
-    cause = of_webhook(f"http://voice.example.com/twiml{CONNECTION_OVERRIDES}")
+    cause = of_webhook(f"http://voice.example.com/twiml#{DEFAULT_OVERRIDES}")
     assert (cause.reason, cause.signed_for) == ("webhook: signed for another scheme", "http://voice.example.com/twiml")
 
 

@@ -1,5 +1,6 @@
 """TwiML documents: well-formed, short enough, and with no verb but those of the templates."""
 
+import re
 from dataclasses import replace
 from xml.dom.minidom import parseString
 
@@ -83,6 +84,15 @@ def test_a_two_way_stream_is_connected_after_the_greeting():
         {"name": "shop", "value": "<&>"}
     ]
     assert text_of(redirect) == "https://voice.example.com/twiml/resume?lost=3&of=lexbridge-0#rc=2&rp=all"
+
+
+@pytest.mark.parametrize(("overrides", "ending"), [("rc=3&rp=all&ct=2000", "#rc=3&amp;rp=all&amp;ct=2000"), ("", "")])
+def test_addresses_end_in_the_connection_overrides(overrides: str, ending: str) -> None:
+    documents = TwimlDocuments("https://voice.example.com", "wss://voice.example.com/", 40, overrides=overrides)
+    twiml = documents.answer("Hello", Opening("stream-1", ())).twiml
+    addresses = re.findall(r"https://voice\.example\.com/[a-z/-]+(?:\?[^#<\"]*)?([^<\"]*)", twiml)
+    assert addresses
+    assert {*addresses} == {ending}
 
 
 def test_words_may_precede_a_two_way_stream_in_another_voice():

@@ -45,6 +45,16 @@ def test_a_document_outlasts_the_longest_joined_turn() -> None:
     assert held_s(JOIN="on") == held_s() + Deadlines().answer_s
 
 
+def test_the_operators_connection_overrides_are_told_and_may_be_signed() -> None:
+    own = "#rc=3&rp=all&ct=2000"
+    twilio = WebhookClient(CONNECTION_OVERRIDES=own[1:])
+    response = twilio.post("/twiml", address=f"{twilio.settings.service.url}/twiml{own}")
+    _, gather, redirect = ElementTree.fromstring(response.text)
+    assert gather.attrib["action"].endswith(own)
+    assert (redirect.text or "").endswith(own)
+    assert twilio.post("/twiml", address=f"{twilio.settings.service.url}/twiml#rc=2&rp=all").status_code == 403
+
+
 def test_a_call_is_greeted_with_a_stream_and_kept() -> None:
     response = WebhookClient().post("/twiml")
     assert response.status_code == 200
