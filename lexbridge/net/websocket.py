@@ -1,7 +1,8 @@
 """The WebSocket of a media stream: gevent-websocket's, with limits, fair reading and less CPU.
 
 `read_tick.py` reads the sockets in turn, and at most READ_BYTES of each. So no peer can hold the loop, whatever it
-sends, and a thousand calls wake the loop as often as one. `message_parser.py` takes the bytes apart and enforces the limits.
+sends, and a thousand calls wake the loop as often as one. `message_parser.py` takes the bytes apart and enforces the
+limits.
 One receiver gets what a read brought, in the hub's callback. Nothing here waits for a peer without a deadline.
 
     read tick -> read() -> MessageParser -> receiver.received(messages) -> pongs -> the answer to a close

@@ -17,8 +17,8 @@ from tests.support.rig import flowers, running, says, v2_bot
 from tests.support.streaming import call_until_asked_for_kinds, streaming
 from tests.support.telling import telling
 
-WORDS = ("roses", "five", "flowers would", "17:00")
-"""Words of the caller, of the bot and of slots."""
+WORDS = ("roses", "five", "flowers would", "'17:00", '"17:00')
+"""Words of the caller, of the bot and of slots. Texts that begin with the time of a slot are no timestamps."""
 
 
 @GENERATIONS

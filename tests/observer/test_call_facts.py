@@ -28,6 +28,7 @@ from tests.support.facts_of_calls import (
     BEGAN_S,
     OTHER_PID,
     PID,
+    PIN,
     CallOfFacts,
     bad_call,
     of_service,
@@ -49,7 +50,7 @@ def test_a_call_is_started_has_turns_and_ends_when_it_says_so() -> None:
     facts = end.call
     assert (facts.caller, facts.mode, facts.ended_by, facts.turns.over) == ("...471", "call-update", "caller", 2)
     assert facts.ended_s == call.now_s
-    assert facts.turns.intents["OrderFlowers"].slots == {"FlowerType": "tulips", "Pin": "4711"}
+    assert facts.turns.intents["OrderFlowers"].slots == {"FlowerType": "tulips", "Pin": PIN}
     assert len(calls) == 0
     assert facts.turns.open == {}
 

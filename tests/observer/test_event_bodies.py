@@ -12,6 +12,7 @@ from lexbridge.observer.watched.watched_calls import FORGOTTEN_S, LEFT_S, Watche
 from lexbridge.telemetry.facts import Event
 from tests.support.facts_of_calls import (
     BEGAN_S,
+    PIN,
     CallOfFacts,
     bad_call,
     holds_secret,
@@ -75,8 +76,8 @@ def test_events_with_words_hold_what_was_said() -> None:
     _, turn, _, ended = bodies(usual_call(), has_words=True)
     assert turn["data"]["transcript"] == "tulips for Mrs Bramble please"
     assert turn["data"]["messages"] == ["what flowers else, geheimnis?"]
-    assert turn["data"]["slots"] == {"FlowerType": "tulips", "PickupDate": None, "Pin": "4711"}
-    assert ended["data"]["intents"][0]["slots"] == {"FlowerType": "tulips", "Pin": "4711"}
+    assert turn["data"]["slots"] == {"FlowerType": "tulips", "PickupDate": None, "Pin": PIN}
+    assert ended["data"]["intents"][0]["slots"] == {"FlowerType": "tulips", "Pin": PIN}
     assert "raw-secret" not in json.dumps([turn, ended])
 
 

@@ -8,9 +8,9 @@ import pytest
 from lexbridge.observer.watched.kept_words import NO_WORDS, SAID, with_words
 from lexbridge.observer.watched.watched_calls import WatchedCalls
 from lexbridge.telemetry.facts import Event
-from tests.support.facts_of_calls import BEGAN_S, CallOfFacts, holds_secret
+from tests.support.facts_of_calls import BEGAN_S, PIN, CallOfFacts, holds_secret
 
-ALL_BUT_DOCUMENTS = {"tulips", "geheimnis", "4711", "Mrs Bramble", "what flowers"}
+ALL_BUT_DOCUMENTS = {"tulips", "geheimnis", PIN, "Mrs Bramble", "what flowers"}
 
 
 def open_call() -> CallOfFacts:
@@ -19,7 +19,7 @@ def open_call() -> CallOfFacts:
     call.is_answered()
     call.has_turn(1)
     call.asks(2)
-    call.tells("lex-asked", {"keys": "4711"}, turn=2, how="keys")
+    call.tells("lex-asked", {"keys": PIN}, turn=2, how="keys")
     call.is_answered_by_lex(2)
     call.tells("update-made", {"twiml": "<Response>geheimnis</Response>"}, number=2, hands_over=False)
     return call

@@ -5,6 +5,7 @@ of Lex.
 """
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,13 +31,13 @@ SAID = (
     "roses",
     "tomorrow",
     "five",
-    "17:00",
+    '"17:00',  # a text that begins so, which no timestamp does
     "what type",
     "what day",
     "picked up",
     "thanks",
     "<Say",
-    "2065550",
+    "12065550",
 )
 """What the caller and the bot say, values of slots, a document, and what both phone numbers begin with."""
 
@@ -89,6 +90,7 @@ def test_nothing_that_was_said_leaves_without_being_asked_for(
     assert found(json.dumps(events.bodies)) == []
     assert {"roses", "what type"} <= set(found(json.dumps(words.bodies)))
     traced = " ".join(str(ExportTraceServiceRequest.FromString(body)) for _, body in spans.requests)
+    traced = re.sub(r"unix_nano: \d+", "", traced)  # any number may stand in one by chance
     assert "OrderFlowers" in traced
     assert found(traced) == []
     assert found(json.dumps(logged())) == []

@@ -6,7 +6,10 @@ from typing import Any
 
 from lexbridge.telemetry.facts import Audio, Event, Fact
 
-SECRETS = ("tulips", "geheimnis", "4711", "Mrs Bramble", "what flowers", "<Response>", "raw-secret")
+PIN = "4711808471"
+"""A secret number that is in no timestamp, signature or id by chance."""
+
+SECRETS = ("tulips", "geheimnis", PIN, "Mrs Bramble", "what flowers", "<Response>", "raw-secret")
 """Words of the calls below: no event without words, log line or trace may hold one."""
 
 BEGAN_S = 1_700_000_000.0
@@ -62,7 +65,7 @@ class CallOfFacts:
         words = {
             "transcript": "tulips for Mrs Bramble please",
             "messages": ["what flowers else, geheimnis?"],
-            "slots": {"FlowerType": "tulips", "PickupDate": None, "Pin": "4711"},
+            "slots": {"FlowerType": "tulips", "PickupDate": None, "Pin": PIN},
             "session_attributes": {"customer": "Mrs Bramble"},
             "raw": {"inputTranscript": "raw-secret"},
         }
