@@ -45,7 +45,7 @@ def test_a_document_outlasts_the_longest_joined_turn() -> None:
     assert held_s(JOIN="on") == held_s() + Deadlines().answer_s
 
 
-def test_the_operators_connection_overrides_are_told_and_may_be_signed() -> None:
+def test_the_operators_connection_overrides_may_be_signed() -> None:
     own = "#rc=3&rp=all&ct=2000"
     twilio = WebhookClient(CONNECTION_OVERRIDES=own[1:])
     response = twilio.post("/twiml", address=f"{twilio.settings.service.url}/twiml{own}")
