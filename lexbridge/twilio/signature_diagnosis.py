@@ -80,7 +80,7 @@ class SignatureDiagnosis:
             ports[:_MAX_PORTS],
             _paths(parts.path, head)[:_MAX_PATHS],
             [f"?{parts.query}", ""] if parts.query else [""],
-            ["", self._signatures.fragment],
+            self._signatures.endings,
         ]
         for scheme, *rest in islice(_nearest(choices), MAX_SPELLINGS):
             yield f"{scheme}://{''.join(rest)}"

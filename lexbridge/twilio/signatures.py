@@ -44,8 +44,8 @@ class Signatures:
         `accounts`: their auth tokens, or secrets of shared keys, may have signed. `url`: public base address.
         `stream_url`: address of the media socket. `overrides`: connection overrides of the addresses, or "".
         """
-        self.fragment = fragment(overrides)
-        """End of the addresses that Twilio is told, which no request has."""
+        self.endings = tuple(dict.fromkeys(fragment(each) for each in ("", overrides, DEFAULT_OVERRIDES)))
+        """Endings of an address that Twilio may have been told. None of them is part of a request's target."""
         self._accounts = accounts
         self._keyed = lru_cache(maxsize=_KEYS_KEPT)(_keyed)
         self._bases = _with_and_without_port(url)
@@ -61,15 +61,15 @@ class Signatures:
     ) -> bool:
         """Return whether Twilio signed a request for `target` with `fields` in its body.
 
-        `target`: path and query, from "/" on. Connection overrides are never part of it. It is not documented
-        whether they are signed, so both is taken. An address that Twilio was told with `user:password@` is signed with
-        it, and Twilio sends the two by basic authentication. `account_sid`: the account that the request names; its
-        secrets alone count.
+        `target`: path and query, from "/" on. Connection overrides are never part of it. It is not documented whether
+        Twilio signs them, so both is taken; the usual ones pass beside the operator's, because the webhook of a number
+        may still end in them. An address that Twilio was told with `user:password@` is signed with it, and Twilio sends
+        the two by basic authentication. `account_sid`: the account that the request names; its secrets alone count.
         """
         user = basic_user(headers)
         bases = [f"{base.replace('://', f'://{user}@', 1)}" for base in self._bases] if user else []
         addresses = [base + target for base in (*self._bases, *bases)]
-        signed = [*addresses, *(address + self.fragment for address in addresses if self.fragment)]
+        signed = [address + ending for ending in self.endings for address in addresses]
         return self._passes(signed, fields, headers, self._accounts.of(account_sid).auth_tokens)
 
     def socket_passes(self, headers: Mapping[str, str], query: str = "", path: str = "/") -> bool:

@@ -8,7 +8,7 @@ import random
 import pytest
 from twilio.request_validator import RequestValidator
 
-from lexbridge.config.connection_overrides import DEFAULT_OVERRIDES
+from lexbridge.config.connection_overrides import DEFAULT_OVERRIDES, fragment
 from lexbridge.config.twilio_account import TwilioAccounts, sid_of_other
 from lexbridge.twilio.signatures import Signatures, socket_address
 from tests.support.accounts import account_with, accounts_with
@@ -45,7 +45,7 @@ def test_every_true_variant_of_a_webhook_passes(secret: str, algorithm: str | No
 @pytest.mark.parametrize("overrides", ["", DEFAULT_OVERRIDES, "rc=3&rp=all&ct=2000"])
 def test_connection_overrides_may_be_signed_or_not(overrides: str, is_signed: bool) -> None:
     check = Signatures(accounts_with(SECRET), "https://voice.example.com", "wss://voice.example.com/", overrides)
-    signed = sign(f"https://voice.example.com/twiml/resume?lost=1{check.fragment if is_signed else ''}", FORM)
+    signed = sign(f"https://voice.example.com/twiml/resume?lost=1{fragment(overrides) if is_signed else ''}", FORM)
     assert check.webhook_passes("/twiml/resume?lost=1", FORM.items(), headers(signed))
     assert not check.webhook_passes("/twiml/resume?lost=2", FORM.items(), headers(signed))
 
@@ -53,6 +53,12 @@ def test_connection_overrides_may_be_signed_or_not(overrides: str, is_signed: bo
 def test_other_connection_overrides_do_not_pass() -> None:
     signed = sign("https://voice.example.com/twiml#rc=3", FORM)
     assert not CHECK.webhook_passes("/twiml", FORM.items(), headers(signed))
+
+
+def test_the_usual_overrides_pass_beside_those_of_the_operator() -> None:
+    check = Signatures(accounts_with(SECRET), "https://voice.example.com", "wss://voice.example.com/", "rc=3")
+    signed = sign(f"https://voice.example.com/twiml#{DEFAULT_OVERRIDES}", FORM)
+    assert check.webhook_passes("/twiml", FORM.items(), headers(signed))
 
 
 @pytest.mark.parametrize(

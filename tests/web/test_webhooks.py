@@ -52,7 +52,7 @@ def test_the_operators_connection_overrides_may_be_signed() -> None:
     _, gather, redirect = ElementTree.fromstring(response.text)
     assert gather.attrib["action"].endswith(own)
     assert (redirect.text or "").endswith(own)
-    assert twilio.post("/twiml", address=f"{twilio.settings.service.url}/twiml#rc=2&rp=all").status_code == 403
+    assert twilio.post("/twiml", address=f"{twilio.settings.service.url}/twiml#rc=1").status_code == 403
 
 
 def test_a_call_is_greeted_with_a_stream_and_kept() -> None:
