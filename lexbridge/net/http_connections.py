@@ -19,14 +19,15 @@ from gevent import get_hub
 
 from lexbridge.logs import Log
 from lexbridge.net.connection_table import EPOLLIN, EPOLLOUT, ConnectionTable
+from lexbridge.net.http_answers import CONTINUE, answer_bytes, refusal_bytes
 from lexbridge.net.http_connection import Connection, State
 from lexbridge.net.http_request import Head, Request, RequestRefused
+from lexbridge.net.lingering import LingeringConnections
 from lexbridge.net.policies import Admitted, DirectAnswer, Refusal, RequestPolicy
 from lexbridge.net.read_tick import READABLE
 from lexbridge.net.refused import refused
 from lexbridge.net.timeouts import Timeouts
 from lexbridge.net.token_bucket import TokenBucket
-from lexbridge.net.websocket import DISCARDED_BYTES, MAX_LINGER_BYTES
 
 SLICE_S = 0.002
 """Longest time spent here in one turn of the loop, in seconds, because a call's frame waits meanwhile.
@@ -52,11 +53,9 @@ STRANGERS_HZ, STRANGERS_BURST = 20.0, 100.0
 That is enough for people who try things out. Beyond it a stranger's connection is closed without an answer.
 """
 
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-
 
 class Connections:
-    """Reader of the requests of a server's connections. The hub calls all methods but `read_next` and `linger`."""
+    """Reader of the requests of a server's connections. The hub calls all methods but `read_next`."""
 
     def __init__(
         self,
@@ -81,6 +80,8 @@ class Connections:
         self._on_change = on_change
         self._strangers = strangers
         self.table = ConnectionTable(timeouts)
+        self.lingering = LingeringConnections(self.table)
+        """The connections that end after their last answer."""
         loop = get_hub().loop
         self._ready: deque[int] = deque()  # descriptors that the kernel has reported and that wait for their turn
         self._watcher = loop.io(self.table.fileno(), READABLE)
@@ -121,23 +122,6 @@ class Connections:
         connection.descriptor = connection.socket.fileno()
         if connection.descriptor >= 0:  # else it was closed meanwhile
             self._await_next(connection)
-
-    def linger(self, connection: Connection) -> None:
-        """End the sending direction of a connection, and close it when the peer has ended its own, or soon after.
-
-        Closing a socket with unread input sends a reset, which can destroy the answer on its way.
-        """
-        if connection.socket is not None:
-            connection.descriptor = connection.socket.fileno()
-        if connection.descriptor < 0:
-            return
-        self.table.enter(connection, State.LINGERING)
-        try:
-            connection.end_sending()
-        except OSError:
-            self.table.drop(connection)
-        else:
-            self.table.wait(connection, EPOLLIN)
 
     # What the hub calls
 
@@ -190,7 +174,7 @@ class Connections:
     def _read(self, connection: Connection) -> None:
         """Take what has arrived, or what waits in the parser, and at most one request of it."""
         if connection.state is State.LINGERING:
-            self._discard(connection)
+            self.lingering.discard(connection)
             return
         try:
             if not connection.events & EPOLLOUT:
@@ -228,7 +212,7 @@ class Connections:
             connection.is_checked = False
             self._take(connection, request)
             return
-        if is_new and head.expects_continue and not connection.write(_CONTINUE):
+        if is_new and head.expects_continue and not connection.write(CONTINUE):
             self.table.drop(connection)
             return
         self.table.wait(connection, EPOLLIN)
@@ -266,20 +250,11 @@ class Connections:
         if not self._strangers.take(time.monotonic()):
             self.table.drop(connection)
             return
-        answer = f"HTTP/1.1 {refusal.status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-        self._send_last(connection, answer.encode())
+        self._send_last(connection, refusal_bytes(refusal))
 
     def _answer(self, connection: Connection, answer: DirectAnswer, head: Head) -> None:
         keeps = answer.keeps_connection and head.keeps_alive
-        lines = [
-            f"HTTP/1.1 {answer.status}",
-            "Content-Type: application/json",
-            f"Content-Length: {len(answer.body)}",
-            f"Connection: {'keep-alive' if keeps else 'close'}",
-        ]
-        output = "\r\n".join([*lines, "", ""]).encode()
-        if head.method != "HEAD":
-            output += answer.body
+        output = answer_bytes(answer, head, keeps=keeps)
         if not keeps:
             self._send_last(connection, output)
         elif connection.write(output):
@@ -294,7 +269,7 @@ class Connections:
         except OSError:
             self.table.drop(connection)
         else:
-            self.linger(connection)
+            self.lingering.add(connection)
 
     def _await_next(self, connection: Connection) -> None:
         """Wait for another request. If it has arrived already, it has its turn after other connections."""
@@ -302,17 +277,6 @@ class Connections:
         self.table.enter(connection, State.READING if has_part else State.KEPT_ALIVE)
         # A writable socket is reported in the next turn, but not before its peer has taken the last answer.
         self.table.wait(connection, EPOLLOUT if has_part else EPOLLIN)
-
-    def _discard(self, connection: Connection) -> None:
-        try:
-            received = os.read(connection.descriptor, DISCARDED_BYTES)
-        except BlockingIOError:
-            return
-        except OSError:
-            received = b""
-        connection.lingered_bytes += len(received)
-        if not received or connection.lingered_bytes > MAX_LINGER_BYTES:
-            self.table.drop(connection)
 
     def _ended(self, connection: Connection) -> None:
         """Close a connection whose peer has ended it. In the middle of a request that is a fault."""

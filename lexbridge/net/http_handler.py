@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import gevent
+import geventwebsocket.handler
 from gevent import get_hub
 from gevent.pywsgi import Input
 from geventwebsocket.handler import WebSocketHandler
@@ -35,6 +36,10 @@ from lexbridge.net.websocket import READ_BYTES, MediaSocket
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
+
+# gevent-websocket's handler looks its socket class up by this name. Replacing the socket object after the handshake
+# instead would make the first object send a close of its own when it is collected.
+geventwebsocket.handler.WebSocket = MediaSocket
 
 _KEY = re.compile(r"[A-Za-z0-9+/]{21}[AQgw]==")
 """Form of a Sec-WebSocket-Key: 16 bytes in base64, whose last character holds two bits of them."""

@@ -234,7 +234,7 @@ class MediaServer(WSGIServer):  # type: ignore[misc,unused-ignore]
                 elif keeps:
                     connections.read_next(connection)
                 else:
-                    connections.linger(connection)
+                    connections.lingering.add(connection)
 
     def _finish(self, connections: Connections, connection: Any, websocket: MediaSocket) -> None:
         """Finish a WebSocket that went on without its handshake, in a greenlet of its own, and close `connection`."""

@@ -2,8 +2,7 @@
 
 `read_tick.py` reads the sockets in turn, and at most READ_BYTES of each. So no peer can hold the loop, whatever it
 sends, and a thousand calls wake the loop as often as one. `message_parser.py` takes the bytes apart and enforces the
-limits.
-One receiver gets what a read brought, in the hub's callback. Nothing here waits for a peer without a deadline.
+limits. One receiver gets what a read brought, in the hub's callback. Nothing here waits for a peer without a deadline.
 
     read tick -> read() -> MessageParser -> receiver.received(messages) -> pongs -> the answer to a close
 """
@@ -12,24 +11,25 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from socket import IPPROTO_TCP, SHUT_WR, TCP_NODELAY, TCP_NOTSENT_LOWAT
+from socket import IPPROTO_TCP, TCP_NODELAY, TCP_NOTSENT_LOWAT
 from typing import TYPE_CHECKING, Any
 
 import gevent
-import geventwebsocket.handler
 from gevent import get_hub
 from geventwebsocket.exceptions import WebSocketError
 from geventwebsocket.websocket import WebSocket
 
 from lexbridge.logs import Log
 from lexbridge.net import close_codes, rfc6455
+from lexbridge.net.lingering import linger
 from lexbridge.net.message_parser import MessageParser
 from lexbridge.net.message_queue import MessageQueue
 from lexbridge.net.output_queue import OutputQueue
+from lexbridge.net.read_order import in_order
 from lexbridge.net.read_tick import get_read_tick
 from lexbridge.net.receiver import Message, Receiver
 from lexbridge.net.refused import refused
-from lexbridge.net.rfc6455 import Close, Item, Limits, Ping, Pong, Violation
+from lexbridge.net.rfc6455 import Close, Item, Limits, Violation
 from lexbridge.net.tcp_info import bytes_of
 
 if TYPE_CHECKING:
@@ -41,13 +41,6 @@ READ_BYTES = 4 * 1024
 That is 13 media messages, so 500 messages that a network held back are read in 0.5 s. It is also 600 pings, the most
 work that so many bytes can make: 3 ms.
 """
-
-DISCARDED_BYTES = 64 * 1024
-"""Bytes read at once of input that nothing looks at."""
-
-MAX_LINGER_BYTES = 256 * 1024
-"""Bytes that are read and dropped after the close, while the server waits for the peer to end the connection."""
-
 
 # Not written in the class, because mypy would miss the slots that gevent-websocket's class has.
 _SLOTS = (
@@ -208,10 +201,7 @@ class MediaSocket(WebSocket):  # type: ignore[misc]  # gevent-websocket has no t
             self._on_end = on_end
 
     def finish(self) -> None:
-        """Wait, for `linger_s` at most, until the peer has taken the close and ended the connection. Release all.
-
-        Closing a socket with unread input sends a reset, which destroys the close on its way (section 7.1.1).
-        """
+        """Wait, for `linger_s` at most, until the peer has taken the close and ended the connection. Release all."""
         self.close()
         try:
             with suppress(OSError), gevent.Timeout(self._timeouts.linger_s, TimeoutError):  # the peer is gone, or late
@@ -262,34 +252,14 @@ class MediaSocket(WebSocket):  # type: ignore[misc]  # gevent-websocket has no t
             self._take_mixed(items, now_s)
 
     def _take_mixed(self, items: list[Item], now_s: float) -> None:
-        """Take what one read brought, if it is not text alone.
-
-        A pong says that what came before its ping was worked on, and not just read.
-        """
-        messages: list[Message] = []
-        pongs = b""  # several at once: a system call for each would be most of the cost of a flood of pings
-        for item in items:
-            if isinstance(item, Ping):
-                self._work_on(messages, b"", now_s)
-                messages = []
-                pongs += rfc6455.encode(rfc6455.PONG, item.payload)
-            elif isinstance(item, str | bytes):
-                self._work_on([], pongs, now_s)
-                pongs = b""
-                messages.append(item)
-            elif isinstance(item, Pong) and self._has_pinged:  # section 5.5.3: an unsolicited pong has no meaning
-                self._work_on(messages, pongs, now_s)
-                self._work_on([item], b"", now_s)
-                messages, pongs = [], b""
-        self._work_on(messages, pongs, now_s)
+        """Take what one read brought, if it is not text alone."""
+        for part in in_order(items, has_pinged=self._has_pinged):
+            if not isinstance(part, bytes):
+                self._is_quiet = self._deliver(part, now_s)
+            elif not self.closed:
+                self._output.put(part)
         if isinstance(items[-1], Close | Violation):  # nothing follows either of them
             self._answer_close(items[-1])
-
-    def _work_on(self, messages: list[Message], pongs: bytes, now_s: float) -> None:
-        if messages:
-            self._is_quiet = self._deliver(messages, now_s)
-        if pongs and not self.closed:
-            self._output.put(pongs)
 
     def _deliver(self, messages: list[Message], now_s: float) -> bool:
         return self._receiver is not None and self._receiver.received(messages, now_s)
@@ -323,20 +293,3 @@ class MediaSocket(WebSocket):  # type: ignore[misc]  # gevent-websocket has no t
         if self._on_end is not None:
             on_end, self._on_end = self._on_end, None
             on_end()
-
-
-# The handler looks its socket class up by this name. Replacing the socket object after the handshake instead would make
-# the first object send a close of its own when it is collected.
-geventwebsocket.handler.WebSocket = MediaSocket
-
-
-def linger(connection: Any) -> None:
-    """End the sending direction of `connection`, and read until the peer has ended its own, MAX_LINGER_BYTES at most.
-
-    Raise OSError if the connection breaks. The caller sets the deadline.
-    """
-    connection.shutdown(SHUT_WR)
-    left = MAX_LINGER_BYTES
-    while left > 0 and (received := connection.recv(DISCARDED_BYTES)):
-        left -= len(received)
-        gevent.sleep(0)
