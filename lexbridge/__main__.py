@@ -45,13 +45,14 @@ from lexbridge.errors import ConfigError, Problem
 from lexbridge.lex.boto import warm_up
 from lexbridge.server.build import build_service
 from lexbridge.server.checks.live import check_live
+from lexbridge.server.children import destroy_gevent_hub
 from lexbridge.server.lines_keeper import LinesKeeper
 from lexbridge.server.lines_report import describe_choice, describe_lines
 from lexbridge.server.lines_source import find_problems
 from lexbridge.server.listener import Listener
 from lexbridge.server.scoreboard import WorkerSlot
 from lexbridge.server.served_lines import ServedLines, served_lines
-from lexbridge.server.supervisor import Supervisor, destroy_gevent_hub, slots_for
+from lexbridge.server.supervisor import Supervisor, slots_for
 from lexbridge.server.watching import Watching
 from lexbridge.server.which_call import add_arguments, call_of, find_misuse
 from lexbridge.server.worker import serve

@@ -8,20 +8,21 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import NoReturn
 
 from gevent import monkey
 from gevent._hub_local import get_hub_if_exists
 
 from lexbridge.logs import Log
+from lexbridge.server.child_guards import HangGuard, RestartDelay
 from lexbridge.server.signals import SignalQueue
 
 _fork = monkey.get_original("os", "fork")
 _waitpid = monkey.get_original("os", "waitpid")
 
 FIRST_DELAY_S, MAX_DELAY_S = 0.5, 30.0
-"""Delay in seconds before the observer is started again; it doubles each time, because a persistent fault must not fork
-processes without end."""
+"""Delay in seconds before the observer is started again: the first one, and the longest."""
 
 GOOD_AGE_S = 60.0
 """Age in seconds from which on an observer was a good one: after it, the delay begins anew."""
@@ -32,13 +33,17 @@ HANG_LIMIT_S = 30.0
 No call waits for the observer, so a false alarm costs more than a late one: what the console has in memory. On a
 machine full of calls, the observer may get no CPU for seconds. Workers keep the facts of 20 s of 500 calls."""
 
-ABORT_S = 1.0
-"""Time between SIGABRT, which makes a hanging process print its stack, and SIGKILL, in seconds."""
-
 LAST_FACTS_S = 8.0
 """Limits the wait for the observer at the end of the service, in seconds, in which it posts its last events."""
 
 _POLL_INTERVAL_S = 0.05
+
+
+def destroy_gevent_hub() -> None:
+    """Destroy the gevent hub that importing urllib3 made by opening a socket: a hub does not survive fork()."""
+    hub = get_hub_if_exists()
+    if hub is not None:
+        hub.destroy(destroy_loop=True)
 
 
 def fork_child(signals: SignalQueue, main: Callable[[], int], log_bug: Callable[[], object]) -> int:
@@ -92,38 +97,31 @@ class ObserverKeeper:
         # Shared with the observer. One aligned machine word, so that no reader sees half of it.
         self._heartbeat_s = memoryview(mmap.mmap(-1, 8)).cast("d")
         self._pid: int | None = None
-        self._aborted_s: float | None = None  # when it was sent SIGABRT
+        self._hang = HangGuard()
         self._started_s = 0.0
-        self._start_at_s = 0.0
-        self._delay_s = 0.0
+        self._delay = RestartDelay(FIRST_DELAY_S, MAX_DELAY_S)
         self._log = Log()
 
     def start_if_due(self, signals: SignalQueue) -> None:
         """Start the observer if there is none and its delay is over."""
-        if self._pid is not None or time.monotonic() < self._start_at_s:
+        if self._pid is not None or not self._delay.is_over:
             return
         self._beat()  # its time begins now
-        self._aborted_s = None
+        self._hang = HangGuard()
         try:
             self._pid = fork_child(signals, lambda: self._main(self._beat), self._log_bug)
         except OSError as error:  # no memory, or no more processes allowed
             self._log.error("observer-not-started", error=error.strerror)
-            self._delay()
+            self._delay.add_failure()
             return
         self._started_s = time.monotonic()
 
     def watch(self, judged_from_s: float) -> None:
         """End the observer if it hangs. `judged_from_s`: monotonic time before which its silence does not count."""
-        if self._pid is None:
+        if (pid := self._pid) is None:
             return
-        now_s = time.monotonic()
-        silent_s = now_s - max(self._heartbeat_s[0], judged_from_s)
-        if self._aborted_s is None and silent_s > HANG_LIMIT_S:
-            self._log.error("observer-hung", pid=self._pid, silent_s=round(silent_s, 1))
-            os.kill(self._pid, signal.SIGABRT)
-            self._aborted_s = now_s
-        elif self._aborted_s is not None and now_s - self._aborted_s > ABORT_S:
-            os.kill(self._pid, signal.SIGKILL)
+        silent_s = time.monotonic() - max(self._heartbeat_s[0], judged_from_s)
+        self._hang.look(pid, silent_s, HANG_LIMIT_S, partial(self._log_hang, pid, silent_s))
 
     def reaped(self, pid: int, status: int) -> None:
         """Note that a child has ended, which may be the observer."""
@@ -133,8 +131,8 @@ class ObserverKeeper:
         how = {"status": status} if status >= 0 else {"signal": signal.Signals(-status).name}
         self._log.error("observer-died", pid=pid, **how)
         if time.monotonic() - self._started_s > GOOD_AGE_S:
-            self._delay_s = 0.0
-        self._delay()
+            self._delay.forget_failures()
+        self._delay.add_failure()
 
     def end(self, signals: SignalQueue, *, is_at_once: bool) -> None:
         """End the observer, and wait for it. `is_at_once`: kill it. SIGTERM or SIGINT meanwhile kills it, too."""
@@ -152,12 +150,11 @@ class ObserverKeeper:
     def _beat(self) -> None:
         self._heartbeat_s[0] = time.monotonic()
 
+    def _log_hang(self, pid: int, silent_s: float) -> None:
+        self._log.error("observer-hung", pid=pid, silent_s=round(silent_s, 1))
+
     def _log_bug(self) -> None:
         self._log.exception("observer-broken", pid=os.getpid())
-
-    def _delay(self) -> None:
-        self._delay_s = min(max(FIRST_DELAY_S, 2 * self._delay_s), MAX_DELAY_S)
-        self._start_at_s = time.monotonic() + self._delay_s
 
 
 def _is_gone(pid: int) -> bool:

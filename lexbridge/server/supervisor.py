@@ -8,14 +8,15 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from gevent import monkey
-from gevent._hub_local import get_hub_if_exists
 
 from lexbridge.logs import Log, debugs_if_switched, switch_debug
-from lexbridge.server.children import ABORT_S, ObserverKeeper, ObserverMain, fork_child
+from lexbridge.server.child_guards import HangGuard, RestartDelay
+from lexbridge.server.children import ObserverKeeper, ObserverMain, fork_child
 from lexbridge.server.lines_keeper import LinesKeeper
 from lexbridge.server.scoreboard import MAX_HEARTBEAT_AGE_S, Scoreboard, State, WorkerSlot
 from lexbridge.server.signals import SignalQueue
@@ -27,9 +28,7 @@ _waitpid = monkey.get_original("os", "waitpid")
 HANG_LIMIT_S = 10.0
 """Limits the age of a worker's heartbeat, in seconds: an older one means that the worker hangs, and it is ended."""
 FIRST_DELAY_S, MAX_DELAY_S = 0.25, 4.0
-"""Delay in seconds before the next worker is started after one failed to start.
-
-It doubles each time, because a persistent fault must not fork workers without end."""
+"""Delay in seconds before the next worker is started after one failed to start: the first one, and the longest."""
 TICK_S, STARTING_TICK_S = 0.25, 0.05
 """Interval in seconds at which the supervisor looks at its workers; shorter while a worker starts."""
 
@@ -49,8 +48,7 @@ class _Worker:
     was_ready: bool = False
     is_terminating: bool = False
     """Whether the supervisor sent it SIGTERM."""
-    aborted_s: float | None = None
-    """Time at which the supervisor sent it SIGABRT, or None."""
+    hang: HangGuard = field(default_factory=HangGuard)
 
 
 class Supervisor:
@@ -85,8 +83,7 @@ class Supervisor:
         self._was_ready = False
         self._exit_status: int | None = None  # None until the service has to end
         self._watched_s = self._judged_from_s = time.monotonic()
-        self._delay_s = 0.0
-        self._start_at_s = 0.0
+        self._delay = RestartDelay(FIRST_DELAY_S, MAX_DELAY_S)
         self._log = Log()
 
     def run(self) -> int:
@@ -153,7 +150,7 @@ class Supervisor:
     # Starting workers
 
     def _start_missing(self, signals: SignalQueue) -> None:
-        if self._exit_status is not None or time.monotonic() < self._start_at_s:
+        if self._exit_status is not None or not self._delay.is_over:
             return
         current = [worker for worker in self._workers.values() if self._is_current(worker)]
         missing = self._count - len(current)
@@ -167,11 +164,11 @@ class Supervisor:
                 self._start(index, signals)
             except OSError as error:  # no memory, or no more processes allowed
                 self._log.error("worker-not-started", error=error.strerror)
-                self._delay_next_start()
+                self._delay.add_failure()
                 return
 
     def _is_current(self, worker: _Worker) -> bool:
-        """Whether the worker stays. The operator may have sent it SIGTERM, so that it drains without our order."""
+        """Return whether the worker stays. The operator may have sent it SIGTERM, so that it drains unordered."""
         is_leaving = worker.is_terminating or self._scoreboard.state(worker.index) is State.DRAINING
         return worker.generation == self._generation and not is_leaving
 
@@ -218,24 +215,19 @@ class Supervisor:
         if not worker.was_ready and status in (0, -signal.SIGTERM):
             self._log.info("worker-told-to-end", pid=worker.pid)  # by the operator, while it was starting
             # It is replaced at once, but not more often than every FIRST_DELAY_S.
-            self._start_at_s = max(self._start_at_s, worker.started_s + FIRST_DELAY_S)
+            self._delay.space_from(worker.started_s)
             return
         how = {"status": status} if status >= 0 else {"signal": signal.Signals(-status).name}
         self._log.error("worker-died", pid=worker.pid, **how)
-        if not worker.was_ready:
-            self._delay_next_start()
+        if worker.was_ready:
+            self._delay.forget_failures()
         else:
-            self._delay_s = 0.0
+            self._delay.add_failure()
 
     def _tell(self, step: str, **fields: int) -> None:
         """Tell the observer of a step that the log does not have."""
         if self._sender is not None:
             self._sender.add(Event(time.time(), "", "", -1, "debug", step, fields, {}))
-
-    def _delay_next_start(self) -> None:
-        """Delay the start of the next worker, each time for longer."""
-        self._delay_s = min(max(FIRST_DELAY_S, 2 * self._delay_s), MAX_DELAY_S)
-        self._start_at_s = time.monotonic() + self._delay_s
 
     def _watch(self) -> None:
         """Note which workers became ready, and end the ones that hang, and the observer if it does."""
@@ -253,12 +245,10 @@ class Supervisor:
                 worker.was_ready = True
                 self._log_ready(worker)
             silent_s = now_s - max(self._scoreboard.heartbeat_s(worker.index), self._judged_from_s)
-            if worker.aborted_s is None and silent_s > self._hang_limit_s:
-                self._log.error("worker-hung", pid=worker.pid, silent_s=round(silent_s, 1))
-                os.kill(worker.pid, signal.SIGABRT)
-                worker.aborted_s = now_s
-            elif worker.aborted_s is not None and now_s - worker.aborted_s > ABORT_S:
-                os.kill(worker.pid, signal.SIGKILL)
+            worker.hang.look(worker.pid, silent_s, self._hang_limit_s, partial(self._log_hang, worker, silent_s))
+
+    def _log_hang(self, worker: _Worker, silent_s: float) -> None:
+        self._log.error("worker-hung", pid=worker.pid, silent_s=round(silent_s, 1))
 
     def _log_ready(self, worker: _Worker) -> None:
         if self._was_ready:
@@ -295,10 +285,3 @@ class Supervisor:
 def slots_for(workers: int) -> int:
     """Return how many slots the scoreboard has: two for each worker, because SIGHUP replaces all of them."""
     return 2 * workers
-
-
-def destroy_gevent_hub() -> None:
-    """Destroy the gevent hub that importing urllib3 made by opening a socket: a hub does not survive fork()."""
-    hub = get_hub_if_exists()
-    if hub is not None:
-        hub.destroy(destroy_loop=True)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from lexbridge.server import children
+from lexbridge.server.child_guards import ABORT_S
 from lexbridge.server.children import (
-    ABORT_S,
     FIRST_DELAY_S,
     GOOD_AGE_S,
     HANG_LIMIT_S,
