@@ -20,6 +20,7 @@ from lexbridge.offline.twilio.events import CallEnded, StreamClosed, StreamOpene
 from lexbridge.twilio.stream_token import make_stream_token
 from tests.support.fixtures import Logged
 from tests.support.fragments import part, rest
+from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S, SIGNED, TOKEN, Rig, running, says
 
 CUT = None
@@ -68,6 +69,8 @@ START = {
     "accountSid": "AC" + "1" * 32,
     "tracks": ["inbound"],
 }
+OWN_CALL = "CA" + "3" * 32
+"""A call of which no stream of an earlier test is left."""
 STOP = says_json(event="stop", stop={"callSid": START["callSid"]})
 
 
@@ -75,15 +78,15 @@ def media(timestamp: object = "20", payload: object = "/" * 216, **more: object)
     return says_json(event="media", media={"track": "inbound", "timestamp": timestamp, "payload": payload, **more})
 
 
-def start(**changes: object) -> bytes:
-    """Return a start message with a token that was not used before."""
-    token = make_stream_token(TOKEN, "CA" + "1" * 32, "AC" + "1" * 32, time.time(), nonce=secrets.token_hex(8))
+def start(token_for: str = START["callSid"], **changes: object) -> bytes:
+    """Return a start message with a token that was not used before. `token_for`: the call of the token."""
+    token = make_stream_token(TOKEN, token_for, START["accountSid"], time.time(), nonce=secrets.token_hex(8))
     return says_json(event="start", start={**START, "customParameters": {"lexbridge:token": token}, **changes})
 
 
-def started() -> bytes:
+def started(call_sid: str = START["callSid"]) -> bytes:
     """Return the first messages of a stream."""
-    return says_json(event="connected", protocol="Call", version="1.0.0") + start()
+    return says_json(event="connected", protocol="Call", version="1.0.0") + start(call_sid, callSid=call_sid)
 
 
 # RFC 6455: answered by the socket itself
@@ -338,13 +341,11 @@ def test_a_reset_in_the_middle_of_a_message(rig: Rig, sent: int) -> None:
 
 
 def test_a_token_opens_one_socket(rig: Rig) -> None:
-    once = started()
+    once = started(OWN_CALL)
     with RawClient(address(rig)) as first, RawClient(address(rig)) as second:
         assert first.upgrade(headers=SIGNED) == 101
         first.send(once)
-        with gevent.Timeout(PATIENCE_S):
-            while rig.calls.live_calls < 2:
-                gevent.sleep(0.01)
+        wait_until(lambda: rig.calls.is_live(START["accountSid"], OWN_CALL))
         assert second.upgrade(headers=SIGNED) == 101
         second.send(once)
         assert second.end().code == 1008
@@ -357,11 +358,9 @@ def test_a_newer_stream_of_a_call_takes_it_over(rig: Rig) -> None:
     with RawClient(address(rig)) as older, RawClient(address(rig)) as newer:
         for stranger in (older, newer):
             assert stranger.upgrade(headers=SIGNED) == 101
-            stranger.send(started())
+            stranger.send(started(OWN_CALL))
             if stranger is older:
-                with gevent.Timeout(PATIENCE_S):
-                    while rig.calls.live_calls < 2:
-                        gevent.sleep(0.01)
+                wait_until(lambda: rig.calls.is_live(START["accountSid"], OWN_CALL))
         assert older.end().code == 1000
         newer.send(STOP)
         assert newer.end().code == 1000
