@@ -329,6 +329,13 @@ def test_without_a_bot_in_the_environment_no_line_is_default() -> None:
         _ = read_settings(WITHOUT_BOT).line
 
 
+def test_the_settings_of_all_lines_and_bots_are_told() -> None:
+    """A call may be handed to the bot that no line has."""
+    table = table_of('[[lines]]\nbot = "flowers"\nregion = "eu-west-2"')
+    assert [one.aws_region for one in table.all_settings()] == ["eu-west-2", "us-west-2", "eu-central-1"]
+    assert next(table_of("", WITH_BOT).all_settings()).aws_region == "us-west-2"
+
+
 def test_a_table_without_a_file_is_the_default_line_alone() -> None:
     environment = {name: value for name, value in WITH_BOT.items() if name != "LINES_FILE"}
     table = LineTable.of(read_settings(environment))

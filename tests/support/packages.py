@@ -136,6 +136,7 @@ PURE = [
     "net/read_schedule.py",
     "net/standard_webhooks.py",
     "net/token_bucket.py",
+    "web/fair_places.py",
     "web/hook_answer.py",
     "telemetry/error_kinds.py",
     "telemetry/line_counts.py",
