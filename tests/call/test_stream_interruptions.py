@@ -4,6 +4,7 @@ import pytest
 
 from lexbridge.audio.pcm import MULAW_SILENCE, decode_mulaw
 from lexbridge.call.attributes import ALLOW_INTERRUPT_ATTRIBUTE, MAX_LENGTH_ATTRIBUTE
+from lexbridge.call.output.prompt import MARK_WITHIN_MS
 from lexbridge.errors import LexUnavailable
 from lexbridge.lex.model import DialogState
 from tests.support.sounds import tone
@@ -77,6 +78,22 @@ def test_speech_past_the_first_half_second_interrupts():
     caller.speaks(40)
     assert caller.gets() == ["clear"]
     assert caller.has_lex_heard(2, decode_mulaw(caller.said)[16 * 1700 :])  # all since the utterance before
+
+
+@pytest.mark.parametrize("ms", [300, 1200])
+def test_a_short_word_counts_after_a_prompt_without_marks(ms):
+    """A prompt that should have ended needs no patience for an interruption, also if no mark of it comes back."""
+    caller = a_caller_lex_thinks_about()
+    caller.marks_come_back = False
+    caller.lex_says_aloud("Sure.", ms=ms)
+    caller.is_silent(ms + MARK_WITHIN_MS - 80)
+    caller.steps(), caller.gets()
+    caller.speaks(80)
+    assert caller.steps() == []
+    caller.is_silent(100)
+    caller.speaks(60)
+    assert caller.steps() == ["OpenUtterance 2"]
+    assert caller.gets() == ["clear"]
 
 
 def test_coughs_interrupt_nothing():

@@ -30,6 +30,9 @@ MESSAGE_MS = 200
 HEARD_WITHIN_MS = 2000
 """Time after its own length when a prompt counts as heard, mark or not, milliseconds."""
 
+MARK_WITHIN_MS = 300
+"""Time after its own length when a prompt may be over, although its last mark is not back, milliseconds."""
+
 LONGEST_SILENCE_MS = 10_000
 """Most silence before the first sound of a prompt, milliseconds: the longest pause of SSML, which may stand there."""
 
@@ -207,13 +210,24 @@ class Prompt:
         self.is_heard = True
         return True
 
+    def is_overdue(self, now_ms: int) -> bool:
+        """Return whether the prompt should be over by its own length, although its last mark is not back."""
+        ends_at_ms = self._ends_at_ms
+        return ends_at_ms is not None and now_ms >= ends_at_ms + MARK_WITHIN_MS
+
     @property
     def expires_at_ms(self) -> int | None:
         """Media time at which `expire` takes it for heard, or None while marks may still be sent."""
+        ends_at_ms = self._ends_at_ms
+        return None if ends_at_ms is None else ends_at_ms + HEARD_WITHIN_MS
+
+    @property
+    def _ends_at_ms(self) -> int | None:
+        """Media time at which it ends by its own length, or None while marks may still be sent, or once it is heard."""
         if self._at is None or not self._is_last_marked or self.is_heard:
             return None
         position_ms, at_ms = self._at
-        return at_ms - position_ms + self._sent_ms + HEARD_WITHIN_MS
+        return at_ms - position_ms + self._sent_ms
 
     @property
     def next_due_ms(self) -> int | None:

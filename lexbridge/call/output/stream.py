@@ -68,6 +68,8 @@ class StreamSpeaker(Speaker):
             return Listening(rules.onset_ms, echo_rms=echo_rms) if echo_rms else None
         if not (rules.barge_in and prompt.may_interrupt):
             return Listening(None, echo_rms=echo_rms)
+        if prompt.is_overdue(now_ms):
+            return Listening(rules.onset_ms, echo_rms=echo_rms)
         onset_ms = rules.barge_in_ms if prompt.playing_ms(now_ms) >= UNINTERRUPTED_MS else None
         return Listening(onset_ms, PAUSE_WITHIN_ONSET_MS, echo_rms)
 
