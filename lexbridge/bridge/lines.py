@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Protocol
 
 import gevent
@@ -85,8 +86,8 @@ class BotClients(Protocol):
     def make_ready(self, lines: Iterable[LineSettings], give_way: Callable[[], None]) -> None:
         """Make those of `lines` that are missing, beside the calls. `give_way`: called after each of them."""
 
-    def keep_only(self, lines: Iterable[LineSettings]) -> None:
-        """Let go of those that none of `lines` needs."""
+    def keep_only(self, lines: Iterable[LineSettings], give_way: Callable[[], None]) -> None:
+        """Let go of those that none of `lines` needs. `give_way`: called after each of `lines`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +166,7 @@ class LineRuntimes:
                 if self._clients is not None:
                     self._clients.make_ready(loaded.table.all_settings(), give_way)
                 self._serve(loaded, self._made(loaded.table, give_way))
-                self._let_go()
+                self._let_go(give_way)
                 took_ms = round(1000 * (time.monotonic() - begun_s))
                 Log().info("lines-taken", generation=loaded.generation, lines=len(self._runtimes), took_ms=took_ms)
         except Exception:  # the table before stays
@@ -173,11 +174,11 @@ class LineRuntimes:
         finally:
             self._taking = None
 
-    def _let_go(self) -> None:
+    def _let_go(self, give_way: Callable[[], None]) -> None:
         """Let go of what no line of the table needs any more, and tell of the table."""
         if self._clients is not None:
-            served = [one.settings for one in self._runtimes.values()]
-            self._clients.keep_only([*served, *self._loaded.table.all_settings()])
+            switched = [one.settings for route, one in self._runtimes.items() if route.bot or route.locale_id]
+            self._clients.keep_only(chain(switched, self._loaded.table.all_settings()), give_way)
         for tell in self._told:
             tell()
 

@@ -1,7 +1,7 @@
 """The maker of what serves the lines of one process: the clients of their bots, and their documents."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import gevent
 
@@ -44,9 +44,18 @@ class LineMaker:
             if give_way is not None:
                 give_way()
 
-    def keep_only(self, lines: Iterable[LineSettings]) -> None:
-        """Let go of the clients that none of `lines` needs. Calls that have one keep it."""
-        self._clients.keep_only([(line, self._limits(line)) for line in lines])
+    def keep_only(self, lines: Iterable[LineSettings], give_way: Callable[[], None]) -> None:
+        """Let go of the clients that none of `lines` needs. Calls that have one keep it.
+
+        `give_way`: called after each of `lines`.
+        """
+
+        def used() -> Iterator[tuple[LineSettings, Deadlines]]:
+            for line in lines:
+                yield line, self._limits(line)
+                give_way()
+
+        self._clients.keep_only(used())
 
     def endpoint_urls(self) -> Sequence[str]:
         """Return the addresses of Lex and STS that the bots of all lines ask."""

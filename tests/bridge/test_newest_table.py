@@ -85,8 +85,9 @@ class Clients:
                 raise self.error
             self.ready.append(one.greeting)
 
-    def keep_only(self, lines: Iterable[LineSettings]) -> None:
+    def keep_only(self, lines: Iterable[LineSettings], give_way: Callable[[], None]) -> None:
         """Keep these."""
+        give_way()
         wanted = [one.greeting for one in lines]
         self.ready = [one for one in self.ready if one in wanted]
 
