@@ -80,6 +80,7 @@ class CallTap:
 
     @property
     def media_ms(self) -> int:
+        """Media time of the call, in ms."""
         return self._session.media_ms
 
     @_harmless

@@ -17,6 +17,7 @@ from lexbridge.bridge.lines import LineRuntimes, LoadedTable, NewestTable
 from lexbridge.bridge.live_calls import CallRegistry
 from lexbridge.bridge.released_calls import ReleasedCalls, UnreleasedCallControl
 from lexbridge.config.lines import LineTable
+from lexbridge.config.service_settings import ServiceSettings
 from lexbridge.config.settings import Settings
 from lexbridge.config.twilio_account import TwilioAccounts
 from lexbridge.lex.runtime import Deadlines, LexRuntime
@@ -90,10 +91,7 @@ def build_service(
     unreleased = UnreleasedCallControl(call_control, calls.released)
     signatures = Signatures(accounts, service.url, service.stream_url, service.connection_overrides)
     bridge = Bridge(service.account.auth_tokens, lines, unreleased, calls, used_tokens, start_deadline_s, teller)
-    hook = None
-    if service.route_url and service.route_secret:
-        hook = RouteHook(service.route_url, service.route_secret, accounts.signer_of)
-    app = create_app(settings, signatures, bridge, unreleased, calls, teller, hook)
+    app = create_app(settings, signatures, bridge, unreleased, calls, teller, _make_hook(service, accounts))
     diagnosis = SignatureDiagnosis(signatures, service.url, service.stream_url, service.container_port)
     admission = TwilioRequestPolicy(signatures, calls, diagnosis)
     errors = LoggingLogAdapter(logging.getLogger("gevent"), logging.ERROR)
@@ -104,3 +102,10 @@ def build_service(
         return [service.twilio_api_url, *hook_urls, *maker.endpoint_urls()]
 
     return Service(server, app, admission, signatures, bridge, calls, call_control, peer_urls)
+
+
+def _make_hook(service: ServiceSettings, accounts: TwilioAccounts) -> RouteHook | None:
+    """Make the routing hook, or return None if the settings name none."""
+    if not (service.route_url and service.route_secret):
+        return None
+    return RouteHook(service.route_url, service.route_secret, accounts.signer_of)
