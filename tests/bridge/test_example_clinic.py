@@ -7,14 +7,17 @@ from lexbridge.offline.caller.answering_machine import AnsweringMachine
 from lexbridge.offline.caller.caller import SimulatedCaller
 from lexbridge.offline.caller.script import Script
 from lexbridge.offline.twilio.events import BotFinished, EndReason, StreamOpened, WebhookAnswered
+from lexbridge.offline.twilio.far_ends import FarEnd
 from lexbridge.offline.twilio.line import Party
 from lexbridge.offline.twilio.outbound_call import OutboundCall
 from lexbridge.phrases.catalogue import phrases_for
 from tests.support.example_lines import BERLIN_TOKEN
-from tests.support.example_rig import WEBHOOK, ExampleRig, serving
+from tests.support.example_rig import ExampleRig, serving
 from tests.support.fixtures import Logged
 from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S, HummingVoice
+from tests.support.shown_code import shown
+from tests.support.stand_in_bridge import client_of
 
 DESK, BERLIN, PATIENT = "+12065550121", "+493023125042", "+12065550155"
 SUBACCOUNT = "AC0123456789abcdef0123456789abcdef"
@@ -23,14 +26,14 @@ MESSAGE = "This is the clinic at the harbour. You have an appointment tomorrow. 
 
 
 def remind(rig: ExampleRig, callee: Party, campaign: str = "reminder") -> OutboundCall:
-    """Place the call of the page."""
-    fields = {
-        "To": PATIENT,
-        "From": DESK,
-        "Url": f"{WEBHOOK}?campaign={campaign}&appointment=4711#rc=2&rp=all",
-        "MachineDetection": "DetectMessageEnd",
-    }
-    return rig.twilio.place_outbound_call(fields, callee, connect_to=rig.base)
+    """Place the call as the page does, with the code that stands there."""
+    program = shown("docs/examples-of-lines.md", "python", "calls.create")
+    rig.twilio.exchange.set(PATIENT, FarEnd(party=lambda: callee, talks_s=None))
+    rig.twilio.connect_to = rig.base
+    exec(program.replace("=reminder", f"={campaign}"), {"client": client_of(rig.twilio)})  # noqa: S102 - it is ours
+    (call,) = rig.twilio.calls.values()
+    assert isinstance(call, OutboundCall)
+    return call
 
 
 def test_the_desk_asks_its_bot_by_the_endpoint(logged: Logged) -> None:

@@ -1,8 +1,9 @@
-"""The tables of docs/examples-of-lines.md, and what `server.py --which` prints of calls to their lines."""
+"""The tables of docs/examples-of-lines.md and docs/lines.md, and what `server.py --which` prints of calls to them."""
 
 import argparse
 import re
 import shlex
+from pathlib import Path
 
 from lexbridge.config.lines import LineTable
 from lexbridge.config.lines_file import read_lines
@@ -12,7 +13,10 @@ from lexbridge.server.lines_report import describe_choice
 from tests.support.packages import ROOT
 
 BERLIN_TOKEN = "fedcba9876543210fedcba9876543210"
+CLINIC_TOKEN = "00112233445566778899aabbccddeeff"
 PAGE = ROOT / "docs" / "examples-of-lines.md"
+SHORT_PAGE = ROOT / "docs" / "lines.md"
+"""The page with three shorter examples."""
 ENVIRONMENT = {
     "AWS_REGION": "us-west-2",
     "ACCESS_KEY_ID": "AKIAEXAMPLE",
@@ -21,6 +25,7 @@ ENVIRONMENT = {
     "URL": "https://voice.example.com",
     "LINES_FILE": "lines.toml",
     "BERLIN_AUTH_TOKEN": BERLIN_TOKEN,
+    "CLINIC_AUTH_TOKEN": CLINIC_TOKEN,
 }
 """The environment of each example, in which no bot is named."""
 
@@ -38,16 +43,16 @@ WHICH = {
 """The outputs on the page, by the name of their block: the example, and what is asked for."""
 
 
-def example_text(name: str) -> str:
+def example_text(name: str, page: Path = PAGE) -> str:
     """Return the table of an example as the page has it."""
-    found = re.search(rf"<!-- example: {name} -->\n```toml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    found = re.search(rf"<!-- example: {name} -->\n```toml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
     assert found is not None
     return found[1]
 
 
-def example_table(name: str) -> LineTable:
+def example_table(name: str, page: Path = PAGE) -> LineTable:
     """Return the table of an example."""
-    return read_lines(example_text(name), ENVIRONMENT, read_settings(ENVIRONMENT))
+    return read_lines(example_text(name, page), ENVIRONMENT, read_settings(ENVIRONMENT))
 
 
 def which(block: str) -> str:

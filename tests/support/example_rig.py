@@ -1,9 +1,10 @@
-"""The service with a table of docs/examples-of-lines.md, between local Lexes with its bots and a simulated Twilio."""
+"""The service with a table of examples of lines, between local Lexes with its bots and a simulated Twilio."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from lexbridge.config.reading import read_settings
 from lexbridge.net.http_handler import MediaSocketHandler
 from lexbridge.offline.caller.caller import SimulatedCaller
 from lexbridge.offline.lex.bot_files import example_bots, shipped_bots
+from lexbridge.offline.lex.bots import Bot
 from lexbridge.offline.lex.recognition import ScriptedRecogniser
 from lexbridge.offline.lex.requests import LexRequest
 from lexbridge.offline.lex.runtime import LocalLex
@@ -23,7 +25,7 @@ from lexbridge.offline.twilio.number import Number
 from lexbridge.offline.twilio.simulator import SimulatedTwilio
 from lexbridge.server.build import build_service
 from lexbridge.web import webhook_views
-from tests.support.example_lines import ENVIRONMENT, example_text
+from tests.support.example_lines import ENVIRONMENT, PAGE, example_text
 from tests.support.fake_sts import FakeSts, fake_sts
 from tests.support.rehearsal import wait_until
 from tests.support.rig import PATIENCE_S, PATIENT, TOKEN, HurriedHandler, says
@@ -38,7 +40,10 @@ _PATIENT_LINES = {"BARGE_IN": "off", "FILLER_S": "60", "NO_INPUT_S": "120"}
 
 @dataclass
 class ExampleRig:
-    """The service of one example. `lex`: what boto3 finds. `endpoint`: the Lex behind the VPC endpoint."""
+    """The service of one example. `lex`: what boto3 finds. `endpoint`: the Lex behind the VPC endpoint.
+
+    `now_s`: when calls come.
+    """
 
     lex: LocalLex
     endpoint: LocalLex
@@ -46,6 +51,7 @@ class ExampleRig:
     twilio: SimulatedTwilio
     base: str
     table: LineTable
+    now_s: float
 
     def dial(self, number: str, **facts: str) -> tuple[SimulatedCaller, PhoneCall]:
         """Place a call of a caller who says nothing by themselves. `facts`: what else Twilio tells of it."""
@@ -91,14 +97,17 @@ def serving(
     lex_voice: Voice | None = None,
     account_sid: str | None = None,
     auth_token: str = TOKEN,
+    page: Path = PAGE,
+    own_bots: Sequence[Bot] = (),
     **changes: str,
 ) -> Iterator[ExampleRig]:
     """Run the service with the table of an example. `heard`: what Lex hears, in order, whatever is said.
 
     `at`: when calls come. `account_sid`, `auth_token`: of the Twilio account whose calls come. `changes`: settings.
+    `page`: that of the example. `own_bots`: bots that do not come with lexbridge.
     """
     recogniser, voice = ScriptedRecogniser(list(heard)), lex_voice or SilentVoice()
-    bots = [*shipped_bots(), *example_bots()]
+    bots = [*shipped_bots(), *example_bots(), *own_bots]
     now_s = datetime.fromisoformat(at).timestamp()
     with (
         LocalLex(bots=bots, recogniser=recogniser, voice=voice) as lex,
@@ -111,13 +120,13 @@ def serving(
             patch.setenv(f"AWS_ENDPOINT_URL_LEX_RUNTIME_{service_of_aws}", lex.url)
         environment = {**ENVIRONMENT, **_PATIENT_LINES, "TWILIO_API_URL": twilio.url, **changes}
         settings = read_settings(environment)
-        table = read_lines(example_text(example).replace(ENDPOINT, endpoint.url), environment, settings)
+        table = read_lines(example_text(example, page).replace(ENDPOINT, endpoint.url), environment, settings)
         service = build_service(settings, table=table, deadlines=PATIENT)
         patch.setattr(webhook_views, "IncomingCall", lambda form, query, _: IncomingCall(form, query, now_s))
         service.server.handler_class = HurriedHandler if pace < 0.15 else MediaSocketHandler
         service.server.start()
         try:
             base = f"http://127.0.0.1:{service.server.server_port}"
-            yield ExampleRig(lex, endpoint, sts, twilio, base, table)
+            yield ExampleRig(lex, endpoint, sts, twilio, base, table, now_s)
         finally:
             service.server.stop(timeout=1)

@@ -1,25 +1,17 @@
 """The parts of docs/lines.md that are made from the code, and its examples."""
 
-import re
 from datetime import datetime
 
 from lexbridge.config.line_names import SHORT_NAMES
 from lexbridge.config.lines import LineTable
-from lexbridge.config.lines_file import read_lines
-from lexbridge.config.reading import read_settings
 from lexbridge.server.lines_report import describe_choice, describe_lines
-from tests.support.line_tables import WITHOUT_BOT, call_of
-from tests.support.packages import ROOT
-
-_ENVIRONMENT = {**WITHOUT_BOT, "CLINIC_AUTH_TOKEN": "token-of-the-clinic"}
+from tests.support.example_lines import SHORT_PAGE, example_table
+from tests.support.line_tables import call_of
 
 
 def example(name: str) -> LineTable:
     """Return the table of an example of the page."""
-    page = (ROOT / "docs" / "lines.md").read_text(encoding="utf-8")
-    found = re.search(rf"<!-- example: {name} -->\n```toml\n(.*?)```", page, re.DOTALL)
-    assert found is not None
-    return read_lines(found[1], _ENVIRONMENT, read_settings(_ENVIRONMENT))
+    return example_table(name, SHORT_PAGE)
 
 
 def short_names_table() -> str:

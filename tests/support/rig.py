@@ -13,6 +13,7 @@ import pytest
 from twilio.request_validator import RequestValidator
 
 from lexbridge.bridge.live_calls import CallRegistry
+from lexbridge.config.lines import LineTable
 from lexbridge.config.reading import read_settings
 from lexbridge.config.settings import Settings
 from lexbridge.lex.boto import make_lex_runtime
@@ -113,8 +114,12 @@ def _hum(samples: int) -> bytes:
     return np.rint(5000 * hum).astype("<i2").tobytes()
 
 
+HUM_MS = 40
+"""Length of a hum for one character, in milliseconds."""
+
+
 class HummingVoice:
-    """A voice without words: a hum of 40 ms a character, loud enough to count as speech.
+    """A voice without words: a hum of HUM_MS a character, loud enough to count as speech.
 
     The hum has three partials, because one alone could be a call progress tone, which is no speech.
     """
@@ -123,7 +128,7 @@ class HummingVoice:
 
     def speak(self, text: str) -> bytes:
         """Return a hum as 16-bit PCM at 8 kHz."""
-        return _hum(len(text) * 40 * 8)
+        return _hum(len(text) * HUM_MS * 8)
 
 
 def says(*phrases: str) -> SimulatedCaller:
@@ -184,12 +189,13 @@ def running(
     host: str = "127.0.0.1",
     lex_voice: Voice | None = None,
     teller: Teller | None = None,
+    table: Callable[[Settings], LineTable] | None = None,
     **changes: str,
 ) -> Iterator[Rig]:
     """Run a bridge whose Lex hears the lines of `heard`, whatever is said, or what `recogniser` hears.
 
     `changes`: settings. `host`: the host name by which the bridge finds Lex and Twilio. `lex_voice`: the voice of Lex.
-    `teller`: tells of the calls.
+    `teller`: tells of the calls. `table`: makes the table of lines of the settings, if there is more than the default.
     Calls run 20 times as fast as on the telephone unless `pace` says otherwise. BARGE_IN is off unless `changes` set
     it: the voice here says nothing and takes its own time, so that callers answer before a prompt can have been heard.
     """
@@ -218,6 +224,7 @@ def running(
             start_deadline_s=start_deadline_s,
             strangers=TokenBucket(1e9, 1e9),  # tests of what strangers send want to see each answer
             teller=teller,
+            table=None if table is None else table(set_up),
         )
         server = service.server
         server.handler_class = HurriedHandler if pace < 0.15 else MediaSocketHandler

@@ -1,6 +1,7 @@
 """Requests to the local Lex: the record of each, and what their headers and bodies mean."""
 
 import json
+import re
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -45,6 +46,8 @@ class LexRequest:
     speech_bytes: int = 0  # of it, handed to the network so far
     locale_id: str | None = None  # V2's
     attributes: Mapping[str, str] = field(default_factory=dict)  # those of the session, after the turn
+    alias: str = ""  # the bot's: its name (V1) or id (V2)
+    region: str = ""  # the AWS region that the request is signed for
 
 
 @dataclass(slots=True)
@@ -110,6 +113,12 @@ def reply_rate_hz(accept: str | None) -> int | None:
         LexErrorKind.NOT_ACCEPTABLE,
         f"the local Lex runtime answers audio/pcm and text/plain; charset=utf-8, not {accept or 'audio/mpeg'}",
     )
+
+
+def signed_region(authorization: str) -> str:
+    """Return the AWS region that a request with this Authorization header is signed for, or "" if it names none."""
+    found = re.search(r"Credential=[^/,]+/[0-9]+/([a-z0-9-]+)/", authorization)
+    return found[1] if found else ""
 
 
 def text_of(body: bytes) -> str:

@@ -60,6 +60,7 @@ from lexbridge.offline.lex.requests import (
     media_type,
     or_bad_request,
     reply_rate_hz,
+    signed_region,
     text_of,
 )
 from lexbridge.offline.lex.voice import Voice
@@ -232,6 +233,8 @@ class LocalLex(LoopbackServer):
             began=monotonic(),
             client_port=int(environ["REMOTE_PORT"]),
             locale_id=locale_id,
+            alias=alias,
+            region=signed_region(environ.get("HTTP_AUTHORIZATION", "")),
         )
         self.requests.append(record)
         del self.requests[:-_KEPT_REQUESTS]
