@@ -1,62 +1,105 @@
-"""A switch to another bot at `server.py` with two workers, of which the one that serves the call is killed."""
+"""Switches to another bot at `server.py` with two workers, of which the one that serves the call is killed."""
 
-import os
-import signal
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
-from lexbridge.offline.commands.bridge_process import BridgeProcess
-from lexbridge.offline.lex.recognition import ScriptedRecogniser
-from lexbridge.offline.lex.runtime import LocalLex
-from lexbridge.offline.twilio.events import StreamOpened
-from lexbridge.offline.twilio.simulator import SimulatedTwilio
-from tests.support.log_lines import events_in
+from lexbridge.phrases.catalogue import phrases_for
+from tests.support.killed_server import KilledCall, KilledServer, killed_server
 from tests.support.rehearsal import wait_until
-from tests.support.rig import ENVIRONMENT, PATIENCE_S, TOKEN, HummingVoice, says
-from tests.support.switching_rig import BOTS, turns_heard
+from tests.support.rig import HUM_MS
+from tests.support.switching_rig import AT_ONCE, BOTS, COFFEE_WORDS, FLOWER_WORDS
 
 TABLE = """
 [bots.router]
 id = "ROUTER0000"
 alias = "TSTALIASID"
+
 [bots.flowers]
 id = "FLOWERS000"
 alias = "TSTALIASID"
+
+[bots.coffee]
+name = "Coffee"
+alias = "prod"
+welcome = "bot"
+welcome_intent = "Brew"
+
 [[lines]]
-name = "shop"
+name = "call-update"
+match.to = "+12065550111"
 bot = "router"
+
+[[lines]]
+name = "stream"
+match.to = "+12065550112"
+bot = "router"
+reply_mode = "stream"
 """
+NUMBERS = {"call-update": "+12065550111", "stream": "+12065550112"}
+MODES = pytest.mark.parametrize("mode", NUMBERS)
+COFFEE = COFFEE_WORDS.replace("[customer]", "4711")
+FLOWERS = FLOWER_WORDS.replace("[customer]", "4711")
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KilledServer]:
+    """Run one server for all calls, because its start takes longer than a call."""
+    with killed_server(tmp_path_factory.mktemp("server"), TABLE, BOTS) as server:
+        yield server
+
+
+def another_worker_has(story: KilledCall, bot: str) -> None:
+    """Wait until a worker that was not killed has the call, on a stream to `bot`, and knows what Lex has of it."""
+    killed = story.server.killed
+    wait_until(lambda: story.served.get("line_bot") == bot and story.served["pid"] not in killed)
+    opened_s = story.newest_stream.at_s
+    asked = story.server.lex.requests
+    wait_until(lambda: any(one.operation == "GetSession" and one.answered and one.began >= opened_s for one in asked))
+
+
+def assert_went_on(story: KilledCall, said: list[str]) -> None:
+    """Check what was answered in the session of the call, and that the next bot has the attributes of the first."""
+    turns = story.turns()
+    assert [one.said for one in turns] == said
+    carried = {name: turns[-1].attributes[name] for name in ("customer", "lexbridge:switches")}
+    assert carried == {"customer": "4711", "lexbridge:switches": "1"}
+    assert {line["line"] for line in story.log("stream-started")} == {story.mode}
+    story.call.hang_up()
+
+
+@MODES
 @pytest.mark.parametrize("dies_at", ["bot-switched", "switched stream"])
-def test_a_worker_dies_in_the_middle_of_a_switch(dies_at: str, tmp_path: Path) -> None:
-    (tmp_path / "lines.toml").write_text(TABLE, encoding="utf-8")
-    heard = ScriptedRecogniser(["flowers please", "some roses", "some roses"])
-    with (
-        LocalLex(bots=BOTS, recogniser=heard, voice=HummingVoice()) as lex,
-        SimulatedTwilio(auth_token=TOKEN) as twilio,
-    ):
-        places = dict.fromkeys(("AWS_ENDPOINT_URL_LEX_RUNTIME_V2", "AWS_ENDPOINT_URL_LEX_RUNTIME_SERVICE"), lex.url)
-        own = {"LINES_FILE": str(tmp_path / "lines.toml"), "WEB_CONCURRENCY": "2", "TWILIO_API_URL": twilio.url}
-        settings = {**ENVIRONMENT, **places, **own, "BARGE_IN": "off", "NO_INPUT_S": "120", "GREETING": "Hello."}
-        with BridgeProcess(settings, tmp_path / "bridge.log") as bridge:
+def test_a_worker_dies_in_the_middle_of_a_switch(dies_at: str, mode: str, server: KilledServer) -> None:
+    """The bot that hands the call over says its words again, or the next bot begins again, with the attributes."""
+    story = server.place_call(NUMBERS[mode], mode)
+    story.says("flowers please")
+    if dies_at == "bot-switched":
+        wait_until(lambda: story.log("bot-switched"))
+    else:
+        wait_until(lambda: story.served.get("resumed") == "switched")
+    story.kill_its_worker()
+    another_worker_has(story, "flowers")
+    if dies_at == "bot-switched":
+        # Twilio says again what Lex had begun to say.
+        assert story.is_said(AT_ONCE) or max(story.ms_heard_of_lex().values()) >= HUM_MS * len(AT_ONCE)
+        story.call.line.wait_ms(2000)
+    else:
+        story.hears(phrases_for("en_US").say_it_again)
+    story.is_answered("some roses")
+    assert_went_on(story, [AT_ONCE, FLOWERS])
 
-            def logged(event: str, **fields: str) -> list[int]:
-                return [one["pid"] for one in events_in(bridge.log, event) if fields.items() <= one.items()]
 
-            caller = says()
-            call = twilio.place_call(f"{ENVIRONMENT['URL']}/twiml", caller, connect_to=bridge.url)
-            call.wait_for(StreamOpened, PATIENCE_S)
-            caller.say("flowers please")
-            fields = {} if dies_at == "bot-switched" else {"resumed": "switched"}
-            event = "bot-switched" if dies_at == "bot-switched" else "stream-started"
-            wait_until(lambda: logged(event, **fields))
-            os.kill(logged(event, **fields)[0], signal.SIGKILL)
-            wait_until(lambda: logged("stream-started", resumed="switched"))
-            call.line.wait_ms(6000)
-            wait_until(lambda: not caller.is_speaking)
-            caller.say("some roses")
-            wait_until(lambda: any(one.bot == "FLOWERS000" for one in turns_heard(lex)))
-            assert next(one for one in turns_heard(lex) if one.bot == "FLOWERS000").attributes["customer"] == "4711"
-            call.hang_up()
+@MODES
+def test_a_worker_dies_while_the_next_bot_begins(mode: str, server: KilledServer) -> None:
+    """The bot of the other generation welcomes the caller, who has heard its first words, and then hears them all."""
+    story = server.place_call(NUMBERS[mode], mode)
+    story.says("coffee please")
+    wait_until(lambda: story.served.get("line_bot") == "coffee")
+    story.begins_to_hear(COFFEE)
+    story.kill_its_worker()
+    another_worker_has(story, "coffee")
+    story.hears(COFFEE)
+    story.is_answered("an espresso")
+    assert story.turns()[-1].slots["Text"].endswith("espresso")  # for which the dead worker's welcome had asked
+    assert_went_on(story, ["", ""])
