@@ -21,7 +21,7 @@ from enum import StrEnum
 
 from lexbridge.offline.lex.bots import Bot, Intent, Message, Prompt, Slot
 from lexbridge.offline.lex.understanding import SlotFilling, Understanding, answer_of, is_open_ended, understand
-from lexbridge.offline.lex.words import yes_or_no
+from lexbridge.offline.lex.yes_no import yes_or_no
 
 _DEFAULT_CLARIFICATION = Prompt((Message("Sorry, can you please repeat that?"),), 5)  # the console's own
 _REFERENCE = re.compile(r"\{(\w+)\}|\[([\w.:-]+)\]")

@@ -9,8 +9,10 @@ from collections.abc import Iterable
 
 from lexbridge.offline.lex.bots import Bot, Intent, Slot
 from lexbridge.offline.lex.dialogue import Conversation, DialogState
+from lexbridge.offline.lex.spoken_dates import MONTHS, WEEKDAYS
 from lexbridge.offline.lex.understanding import pattern_of
-from lexbridge.offline.lex.words import MONTHS, NO, WEEKDAYS, YES, Words, words_of
+from lexbridge.offline.lex.words import Words, words_of
+from lexbridge.offline.lex.yes_no import NO, YES
 
 _UNITS = "one two three four five six seven eight nine"
 _TEENS = "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"

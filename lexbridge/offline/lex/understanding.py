@@ -14,20 +14,11 @@ from dataclasses import dataclass
 from datetime import date
 
 from lexbridge.offline.lex.bots import Bot, Intent, Slot, SlotType
-from lexbridge.offline.lex.words import (
-    AFTER,
-    BEFORE,
-    BEFORE_A_VALUE,
-    Words,
-    date_of,
-    digit_of,
-    number_of,
-    split_words,
-    time_of,
-    without_fillers,
-    words_of,
-    yes_or_no,
-)
+from lexbridge.offline.lex.spoken_dates import date_of
+from lexbridge.offline.lex.spoken_numbers import digit_of, number_of
+from lexbridge.offline.lex.spoken_times import time_of
+from lexbridge.offline.lex.words import AFTER, BEFORE, BEFORE_A_VALUE, Words, split_words, without_fillers, words_of
+from lexbridge.offline.lex.yes_no import yes_or_no
 
 _PLACEHOLDER = re.compile(r"\{\s*(\w+)\s*\}")
 

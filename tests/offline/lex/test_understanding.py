@@ -7,8 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lexbridge.offline.lex.bot_files import ORDER_COFFEE, ORDER_FLOWERS, load_bot
+from lexbridge.offline.lex.spoken_dates import date_of
+from lexbridge.offline.lex.spoken_numbers import number_of
+from lexbridge.offline.lex.spoken_times import time_of
 from lexbridge.offline.lex.understanding import answer_of, understand
-from lexbridge.offline.lex.words import date_of, number_of, time_of, words_of, yes_or_no
+from lexbridge.offline.lex.words import words_of
+from lexbridge.offline.lex.yes_no import yes_or_no
 
 SUNDAY = date(2026, 11, 22)
 FLOWERS, COFFEE = load_bot(ORDER_FLOWERS), load_bot(ORDER_COFFEE)
