@@ -13,8 +13,8 @@ from gevent.server import StreamServer
 from lexbridge.audio.pcm import PCM_BYTES_PER_MS, decode_mulaw
 from lexbridge.net.rfc6455 import Pong
 from lexbridge.offline.lex.requests import LexRequest
-from lexbridge.offline.twilio import media_socket
 from lexbridge.offline.twilio.events import BOT_HUNG_UP, StreamOpened
+from lexbridge.offline.twilio.stream_handshake import StreamConnection
 from tests.support.fixtures import Logged
 from tests.support.rehearsal import SILENCE, VOICE, Rehearsal, RehearsedControl, RehearsedLex, says, wait_until
 from tests.support.rig import PATIENCE_S, HummingVoice, Rig, running
@@ -70,7 +70,7 @@ def test_a_caller_without_frames_is_asked_again_and_left(mode: str, logged: Logg
 
 
 def test_a_silent_caller_without_pongs_is_asked_again_too(logged: Logged, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(media_socket._Connection, "pong", lambda *_: None)
+    monkeypatch.setattr(StreamConnection, "pong", lambda *_: None)
     with running(pace=1, NO_INPUT_S="1", NO_INPUT_LIMIT="0", GREETING="Hi.") as rig:
         rig.ended(rig.place_call(a_caller_who_says(), sends_silence=False))
     assert [line["ends_call"] for line in lines(logged, "no-input")] == [True]

@@ -11,8 +11,9 @@ import gevent
 from lexbridge.offline.twilio import events as happened
 from lexbridge.offline.twilio.events import Event
 from lexbridge.offline.twilio.line import Line
-from lexbridge.offline.twilio.media_socket import MediaSocket, StreamFailed, StreamOwner
+from lexbridge.offline.twilio.media_socket import MediaSocket, StreamOwner
 from lexbridge.offline.twilio.playback import Playback, SentAudio
+from lexbridge.offline.twilio.stream_handshake import StreamFailed
 from lexbridge.offline.twilio.telephone_audio import SilenceSuppression
 from lexbridge.offline.twilio.twiml_document import stream_url_problem
 from lexbridge.offline.twilio.verbs import Stream

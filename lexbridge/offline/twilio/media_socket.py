@@ -1,15 +1,13 @@
 """The client side of a Twilio media stream: one WebSocket from the simulated Twilio to a bridge.
 
-Messages: https://www.twilio.com/docs/voice/media-streams/websocket-messages . A one-way stream (`<Start>`) only sends;
-a two-way one (`<Connect>`) also takes media, mark and clear.
+A one-way stream (`<Start>`) only sends; a two-way one (`<Connect>`) also takes media, mark and clear. The messages:
+https://www.twilio.com/docs/voice/media-streams/websocket-messages .
 """
 
 import base64
-import binascii
 import contextlib
 import json
 import socket
-import ssl
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,50 +18,32 @@ import websocket
 from gevent.event import Event
 from gevent.queue import Full, Queue
 
+from lexbridge.offline.twilio.bridge_messages import read_message
+from lexbridge.offline.twilio.stream_handshake import connect, stream_failure
 from lexbridge.offline.twilio.verbs import Stream
 
-CONNECT_LIMIT_S = 10.0
 CLOSE_LIMIT_S = 2.0
 QUEUED_MESSAGES = 500  # 10 s of one track that the bridge did not read; then audio is dropped
-_FIELDS = {"media": {"payload"}, "mark": {"name"}, "clear": set[str]()}
-
-
-class StreamFailed(Exception):
-    """A stream that did not open, or broke. `code`: Twilio's error code."""
-
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(f"{code} {reason}")
-        self.code = code
-        self.reason = reason
 
 
 class StreamOwner(Protocol):
-    """The call a stream belongs to."""
+    """The call that a stream belongs to."""
 
     def complain(self, code: int, message: str) -> None:
-        """Twilio would refuse this or warn about it."""
+        """Record what Twilio would refuse or warn about."""
         ...
 
     def stream_closed(self, stream: "MediaSocket", code: int, reason: str) -> None:
-        """The stream is over; `code` 0 when we ended it ourselves."""
+        """Forget a stream that is over. `code`: Twilio's error code, or 0 if the call itself ended the stream."""
         ...
 
     def stream_says(self, stream: "MediaSocket", kind: str, value: str | bytes) -> None:
-        """A well-formed media (mu-law bytes), mark (name) or clear ("") on a two-way stream."""
+        """Take a well-formed message of a two-way stream: media (mu-law bytes), mark (name) or clear ("")."""
         ...
 
 
-class _Connection(websocket.WebSocket):
-    """A WebSocket that tells of the peer's close even when the peer waits for no answer to it."""
-
-    def send_close(self, status: int = websocket.STATUS_NORMAL, reason: str | bytes = b"") -> None:
-        """Send a close, unless the connection is gone."""
-        with contextlib.suppress(OSError, websocket.WebSocketException):
-            super().send_close(status, reason)
-
-
 class MediaSocket:
-    """One stream. `two_way`: opened by `<Connect>`."""
+    """One media stream of a call, from its opening to its end. `two_way`: opened by `<Connect>`."""
 
     def __init__(
         self, owner: StreamOwner, stream: Stream, stream_sid: str, call_sid: str, account_sid: str, *, two_way: bool
@@ -96,19 +76,7 @@ class MediaSocket:
         Raises StreamFailed with Twilio's code.
         """
         try:
-            connection = self._socket = websocket.create_connection(
-                address,
-                timeout=CONNECT_LIMIT_S,
-                # Lower case, as Twilio sends it on the handshake.
-                header=[f"x-twilio-signature: {signature}", "User-Agent: Twilio.TmeWs/1.0"],
-                host=host,
-                sslopt={"ca_certs": str(ca_file)} if ca_file else {},
-                suppress_origin=True,
-                http_no_proxy=["*"],
-                enable_multithread=True,
-                skip_utf8_validation=True,  # byte by byte, in Python: `_read` does it
-                class_=_Connection,
-            )
+            connection = self._socket = connect(address, host, signature, ca_file)
             # Sent before anybody is told that the stream has started.
             connection.send(json.dumps({"event": "connected", "protocol": "Call", "version": "1.0.0"}))
             connection.send(self._numbered("start", self._start()))
@@ -117,7 +85,7 @@ class MediaSocket:
         except Exception as error:
             if self._socket is not None:
                 self._socket.shutdown()  # type: ignore[no-untyped-call]
-            raise _as_twilio_says(error) from error
+            raise stream_failure(error) from error
         self._greenlets = [gevent.spawn(self._write, connection), gevent.spawn(self._read, connection)]
 
     @property
@@ -132,7 +100,7 @@ class MediaSocket:
         return self._stopping or self.over.is_set()
 
     def begin(self, line_ms: int) -> None:
-        """Media time 0 of this stream is the line's `line_ms`."""
+        """Count media time from the line's `line_ms`."""
         self._began_ms = line_ms
 
     def carry(self, line_ms: int, inbound: bytes, outbound: bytes) -> None:
@@ -149,17 +117,17 @@ class MediaSocket:
             self._chunk += self._tell("media", media)
 
     def press(self, digit: str) -> None:
-        """A key of the caller's; on two-way streams only."""
+        """Send a key of the caller's, on a two-way stream only."""
         if self.two_way and not self.stopping:
             self._tell("dtmf", {"track": "inbound_track", "digit": digit})
 
     def played(self, name: str) -> None:
-        """The audio before a mark was played, or cleared. Nothing is told any more after `stop`."""
+        """Send a mark back, because the audio before it was played or cleared. Nothing is sent back after `stop`."""
         if not self.stopping:
             self._tell("mark", {"name": name})
 
     def stop(self) -> None:
-        """`stop`, then the closing handshake; returns when the socket is closed, CLOSE_LIMIT_S later at most."""
+        """Send `stop` and shake hands on the close. Return when the socket is closed, after CLOSE_LIMIT_S at most."""
         if self.stopping:
             return
         self._stopping = True
@@ -225,7 +193,7 @@ class MediaSocket:
             self._end(31924, f"Stream: WebSocket protocol error: {error}")
 
     def _take(self, opcode: int, payload: bytes) -> None:
-        """A message of the bridge's on a two-way stream."""
+        """Take a message of the bridge's on a two-way stream."""
         if opcode != websocket.ABNF.OPCODE_TEXT:
             self._complain_once(31950, "Stream: malformed message: binary, only text is taken")
             return
@@ -238,7 +206,7 @@ class MediaSocket:
         self._owner.stream_says(self, kind, value)
 
     def _complain_once(self, code: int, message: str) -> None:
-        """Twilio reports each kind once a stream: /docs/api/errors/31951."""
+        """Complain, but once a stream of each kind, as Twilio does: /docs/api/errors/31951."""
         if code not in self._complained:
             self._complained.add(code)
             self._owner.complain(code, message)
@@ -253,53 +221,7 @@ class MediaSocket:
         gevent.killall([each for each in self._greenlets if each is not gevent.getcurrent()], block=False)
 
 
-def read_message(payload: bytes, stream_sid: str) -> tuple[str, str | bytes]:
-    """A bridge's message as (media, mu-law), (mark, name) or (clear, "").
-
-    Raises ValueError for whatever Twilio would call invalid: "anything else, an extra or missing field, a wrong
-    streamSid" (/docs/api/errors/31951).
-    """
-    try:
-        message = json.loads(payload)
-    except ValueError as error:
-        raise ValueError(f"not JSON ({error})") from error
-    if not isinstance(message, dict) or message.get("event") not in _FIELDS:
-        raise ValueError("its event is none of media, mark, clear")
-    kind: str = message["event"]
-    if message.get("streamSid") != stream_sid:
-        raise ValueError(f"{kind} names streamSid {message.get('streamSid')!r}, this stream is {stream_sid}")
-    if set(message) != {"event", "streamSid"} | ({kind} if _FIELDS[kind] else set()):
-        raise ValueError(f"{kind} with the fields {', '.join(sorted(message))}")
-    if kind == "clear":
-        return kind, ""
-    inner = message[kind]
-    texts = isinstance(inner, dict) and all(isinstance(value, str) for value in inner.values())
-    if not texts or set(inner) != _FIELDS[kind]:
-        raise ValueError(f"{kind} is not an object with the text {', '.join(_FIELDS[kind])} alone")
-    if kind == "mark":
-        return kind, inner["name"]
-    try:
-        return kind, base64.b64decode(inner["payload"], validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise ValueError("media.payload is not base64") from error
-
-
 def _close_reason(payload: bytes) -> str:
     if len(payload) < 2:
         return "no code"
     return f"{struct.unpack('!H', payload[:2])[0]} {payload[2:].decode(errors='replace')}".strip()
-
-
-def _as_twilio_says(error: Exception) -> StreamFailed:
-    """Return a failed connection as Twilio's error: https://www.twilio.com/docs/api/errors/31901 and the next ones."""
-    kinds: list[tuple[type[Exception] | tuple[type[Exception], ...], int, str]] = [
-        (websocket.WebSocketBadStatusException, 31920, "Stream: the handshake was not answered with 101"),
-        ((TimeoutError, websocket.WebSocketTimeoutException), 31901, "Stream: connection timeout"),
-        (ConnectionRefusedError, 31902, "Stream: connection refused"),
-        (ssl.SSLError, 31910, "Stream: TLS error"),
-        (OSError, 31901, "Stream: no connection"),
-    ]
-    for kind, code, words in kinds:
-        if isinstance(error, kind):
-            return StreamFailed(code, f"{words}: {error}")
-    return StreamFailed(31924, f"Stream: WebSocket protocol error: {type(error).__name__}: {error}")

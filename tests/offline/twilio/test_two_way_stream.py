@@ -12,8 +12,8 @@ import pytest
 
 from lexbridge.audio.pcm import decode_mulaw, first_audible_ms, frame_levels_dbfs, rms
 from lexbridge.offline.twilio import events as happened
+from lexbridge.offline.twilio.bridge_messages import read_message
 from lexbridge.offline.twilio.events import EndReason
-from lexbridge.offline.twilio.media_socket import read_message
 from lexbridge.offline.twilio.simulator import SimulatedTwilio
 from lexbridge.offline.twilio.telephone_audio import key_tone
 from lexbridge.offline.twilio.verbs import Stream
