@@ -21,7 +21,7 @@ from lexbridge.offline.lex.faults import LexFault
 from lexbridge.offline.lex.recognition import ScriptedRecogniser
 from lexbridge.offline.lex.runtime import LocalLex
 from lexbridge.offline.lex.voice import HibariVoice, SilentVoice
-from lexbridge.offline.report.timeline import SpokenTurn, spoken_turns
+from lexbridge.offline.report.spoken_turns import SpokenTurn, spoken_turns
 from lexbridge.offline.twilio.events import UpdateReceived
 from lexbridge.offline.twilio.simulator import SimulatedTwilio
 

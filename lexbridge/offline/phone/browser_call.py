@@ -12,7 +12,8 @@ from lexbridge.offline.phone.bridges import Bridge
 from lexbridge.offline.phone.browser_party import BrowserParty
 from lexbridge.offline.phone.line_effects import LineEffects
 from lexbridge.offline.report.causes import Placed, likely_causes
-from lexbridge.offline.report.timeline import moments, worded
+from lexbridge.offline.report.lex_turn import worded
+from lexbridge.offline.report.timeline import moments
 from lexbridge.offline.twilio import events as happened
 from lexbridge.offline.twilio.call import PhoneCall
 from lexbridge.offline.twilio.events import EndReason

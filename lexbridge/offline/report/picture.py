@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from lexbridge.audio.pcm import FRAME_MS, FULL_SCALE, MULAW_FRAME_BYTES, RATE_HZ, decode_mulaw
 from lexbridge.audio.vad import AmplitudeDetector
-from lexbridge.offline.report.timeline import SpokenTurn
+from lexbridge.offline.report.spoken_turns import SpokenTurn
 
 if TYPE_CHECKING:  # matplotlib takes half a second to import, and only this file wants it
     from matplotlib.axes import Axes

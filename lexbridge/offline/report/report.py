@@ -10,18 +10,12 @@ from typing import TextIO
 
 import gevent
 
+from lexbridge.offline.report.latencies import latency_legend, latency_table
+from lexbridge.offline.report.lex_turn import LexTurn, worded
 from lexbridge.offline.report.picture import CallPicture, Cut, Key, LexSpan, Speech, draw
 from lexbridge.offline.report.recording import write_recording
-from lexbridge.offline.report.timeline import (
-    LexTurn,
-    Moment,
-    Who,
-    latency_legend,
-    latency_table,
-    moments,
-    spoken_turns,
-    worded,
-)
+from lexbridge.offline.report.spoken_turns import spoken_turns
+from lexbridge.offline.report.timeline import Moment, Who, moments
 from lexbridge.offline.twilio import events as happened
 from lexbridge.offline.twilio.call import PhoneCall
 

@@ -17,10 +17,13 @@ from lexbridge.offline.commands.demo import ROUNDS, unheeded_interruptions
 from lexbridge.offline.lex.bot_files import load_bot
 from lexbridge.offline.lex.voice import SilentVoice
 from lexbridge.offline.report import report as call_report
+from lexbridge.offline.report.latencies import LATENCIES, latency_table
+from lexbridge.offline.report.lex_turn import worded
 from lexbridge.offline.report.picture import CallPicture, draw, envelope
 from lexbridge.offline.report.recording import stereo, write_recording
 from lexbridge.offline.report.report import Timeline, latencies, write_call
-from lexbridge.offline.report.timeline import LATENCIES, latency_table, moments, spoken_turns, worded
+from lexbridge.offline.report.spoken_turns import spoken_turns
+from lexbridge.offline.report.timeline import moments
 from lexbridge.offline.twilio import events as happened
 from lexbridge.offline.twilio.call import PhoneCall
 from lexbridge.offline.twilio.events import EndReason, Event
