@@ -24,10 +24,6 @@ READ_BYTES = 320  # 20 ms of telephone audio
 NO_PCM = b"\xff\xf3\x44\xc4" + bytes(140)  # the head of a frame of MP3, and nothing in it
 
 
-class ConnectionDropped(Exception):
-    """No error: the connection is not to be answered any more."""
-
-
 class AlreadyAnswered(Exception):
     """No error: the request is answered with this, whatever else would have come of it."""
 

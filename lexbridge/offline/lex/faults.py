@@ -1,10 +1,12 @@
 """Faults of the local Lex: what can go wrong with a request or its answer, on demand."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 _ODD = frozenset({"endless", "compressed", "bomb", "state bomb", "state odd", "voiceless"})
 AT_THE_END = frozenset({"drip", "truncated", "slow", "broken", "stalled", "dripping", "mistyped"}) | _ODD
+_UTTERANCES = frozenset({"PostContent", "RecognizeUtterance", "PostText", "RecognizeText"})
 
 
 @dataclass(slots=True)
@@ -69,3 +71,14 @@ class LexFault:
     after_bytes: int = 16_000
     piece_bytes: int = 333  # odd: a sample is cut in two
     content_type: str = "audio/mpeg"
+
+
+def take_fault(faults: Iterable[LexFault], operation: str, session_id: str) -> LexFault | None:
+    """Return the first fault that is for this request, and count it. None: nothing goes wrong."""
+    for fault in faults:
+        befalls = operation == fault.operation if fault.operation else operation in _UTTERANCES
+        if befalls and fault.session in (None, session_id) and fault.times != 0:
+            if fault.times is not None:
+                fault.times -= 1
+            return fault
+    return None

@@ -5,12 +5,11 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lexbridge.offline.loopback_server import LoopbackServer
+from lexbridge.offline.loopback_server import ConnectionDropped, LoopbackServer
 from lexbridge.offline.phone.browser import Browser
 from lexbridge.offline.phone.page_socket import PageSocket
 from lexbridge.offline.phone.rehearsal import FaultRefused, Rehearsal
 from lexbridge.offline.phone.switchboard import Switchboard
-from lexbridge.offline.twilio.rest_connection import ConnectionDropped, RestHandler
 
 STATIC = Path(__file__).parent / "static"
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
@@ -41,7 +40,7 @@ class PhoneServer(LoopbackServer):
     """The server, from entering it as a context manager (or `start()`) until leaving it (or `stop()`)."""
 
     def __init__(self, switchboard: Switchboard, rehearsal: Rehearsal, port: int) -> None:
-        super().__init__(("127.0.0.1", port), self._respond, RestHandler)
+        super().__init__(("127.0.0.1", port), self._respond)
         self._switchboard = switchboard
         self._rehearsal = rehearsal
         self._files = {f"/{path.name}": path for path in STATIC.iterdir() if path.is_file()}

@@ -23,11 +23,11 @@ from urllib.parse import parse_qs, parse_qsl, unquote
 import gevent
 from gevent.event import Event
 
+from lexbridge.offline.loopback_server import ConnectionDropped
 from lexbridge.offline.odd_answers import PIECE_BYTES, bomb, send_endless
 from lexbridge.offline.twilio import events as happened
 from lexbridge.offline.twilio.call import PhoneCall
 from lexbridge.offline.twilio.rest_calls import update_call
-from lexbridge.offline.twilio.rest_connection import ConnectionDropped
 from lexbridge.offline.twilio.rest_resources import (
     OwnedNumber,
     RestRefusal,

@@ -43,7 +43,6 @@ from lexbridge.offline.twilio.line import Party
 from lexbridge.offline.twilio.number import LineConditions, Number
 from lexbridge.offline.twilio.outbound_call import OutboundCall
 from lexbridge.offline.twilio.rest_api import RestApi, RestFault
-from lexbridge.offline.twilio.rest_connection import RestHandler
 from lexbridge.offline.twilio.telephone_audio import TelephoneVoice
 from lexbridge.offline.twilio.webhooks import Webhooks
 
@@ -94,7 +93,7 @@ class SimulatedTwilio(LoopbackServer):
         self.applications: Applications = {}
         """Other programs, by their public address, to which documents and REST updates may lead."""
         self._api.place = self.place_outbound_call
-        super().__init__((host, port), self._api, RestHandler)
+        super().__init__((host, port), self._api)
 
     @property
     def rest_faults(self) -> list[RestFault]:
