@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bench.endpointing.line import Kind, Line, Spoken, Truth
-from lexbridge.audio.endpointing import Endpointer, EndpointingRules, EndReason, SpeechEnded, SpeechStarted
+from lexbridge.audio.endpointing import Endpointer, EndpointingRules
 from lexbridge.audio.hangover import Expected
 from lexbridge.audio.pcm import FRAME_MS, MULAW_BYTES_PER_MS
+from lexbridge.audio.speech_events import EndReason, SpeechEnded, SpeechStarted
 
 WITHOUT_PAUSE: Sequence[Kind] = ("short", "fluent")
 

@@ -15,59 +15,20 @@ While a prompt plays, a caller has to speak for longer, and louder than the prom
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from enum import Enum
+from dataclasses import dataclass
 
 from lexbridge.audio.hangover import Expected, Hangover
 from lexbridge.audio.pcm import FRAME_MS, decode_mulaw, rms
+from lexbridge.audio.speech_events import (
+    NOTHING,
+    EndReason,
+    NoInput,
+    SpeechContinued,
+    SpeechEnded,
+    SpeechEvent,
+    SpeechStarted,
+)
 from lexbridge.audio.tones import Tone, find_tone
-
-
-class EndReason(Enum):
-    """Reasons for the end of an utterance."""
-
-    HANGOVER = "hangover"
-    MAX_LENGTH = "max-length"
-
-
-@dataclass(frozen=True, slots=True)
-class SpeechStarted:
-    """The start of an utterance.
-
-    `at_ms`: media time of its first voiced frame. `pre_roll`: mu-law from before that frame, and of the onset so far.
-    """
-
-    at_ms: int
-    pre_roll: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class SpeechContinued:
-    """One more frame of the open utterance, as mu-law."""
-
-    mulaw: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class SpeechEnded:
-    """The end of the open utterance. `at_ms`: media time of the end of its audio. `silent_ms`: unvoiced time in it."""
-
-    at_ms: int
-    reason: EndReason
-    silent_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class NoInput:
-    """The end of a time in which the caller was expected to speak, and did not."""
-
-    at_ms: int
-
-
-SpeechEvent = SpeechStarted | SpeechContinued | SpeechEnded | NoInput
-
-NOTHING: Sequence[SpeechEvent] = ()
-"""The events of nearly all frames: none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from lexbridge.audio.endpointing import Endpointer, EndpointingRules, EndReason, Listening, SpeechEnded, SpeechStarted
+from lexbridge.audio.endpointing import Endpointer, EndpointingRules, Listening
 from lexbridge.audio.hangover import Expected
 from lexbridge.audio.pcm import decode_mulaw
+from lexbridge.audio.speech_events import EndReason, SpeechEnded, SpeechStarted
 from lexbridge.audio.vad.base import Detector
 
 

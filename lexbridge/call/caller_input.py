@@ -1,15 +1,9 @@
 """Input from the caller: speech, keys and silence, and what they do to the call."""
 
-from lexbridge.audio.endpointing import (
-    EndReason,
-    Listening,
-    SpeechContinued,
-    SpeechEnded,
-    SpeechEvent,
-    SpeechStarted,
-)
+from lexbridge.audio.endpointing import Listening
 from lexbridge.audio.levels import level_percentile_dbfs
 from lexbridge.audio.pcm import MULAW_BYTES_PER_MS
+from lexbridge.audio.speech_events import EndReason, SpeechContinued, SpeechEnded, SpeechEvent, SpeechStarted
 from lexbridge.call import replies
 from lexbridge.call.context import CallContext
 from lexbridge.call.conversation import Conversation

@@ -8,7 +8,7 @@ A protected prompt cannot be interrupted, and what is said over it is no turn. P
 call whose callee was not heard before, every first prompt with PROTECT_FIRST, and what a machine is told.
 """
 
-from lexbridge.audio.endpointing import SpeechEnded, SpeechEvent
+from lexbridge.audio.speech_events import SpeechEnded, SpeechEvent
 from lexbridge.call.after import Outcome
 from lexbridge.call.context import CallContext
 from lexbridge.call.conversation import Conversation

@@ -6,8 +6,9 @@ the call are carried out after each slice. A detector with a model also stops th
 
 from collections.abc import Callable, Sequence
 
-from lexbridge.audio.endpointing import Endpointer, EndpointingRules, Listening, SpeechContinued, SpeechEvent
+from lexbridge.audio.endpointing import Endpointer, EndpointingRules, Listening
 from lexbridge.audio.pcm import FRAME_MS, decode_mulaw
+from lexbridge.audio.speech_events import SpeechContinued, SpeechEvent
 from lexbridge.audio.vad.base import Detector, ModelDetector, Window
 from lexbridge.call.events import Media
 from lexbridge.call.inbound_audio import InboundAudio

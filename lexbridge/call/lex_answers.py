@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from lexbridge.audio.endpointing import SpeechStarted
+from lexbridge.audio.speech_events import SpeechStarted
 from lexbridge.call import joining
 from lexbridge.call.actions import CancelUtterance
 from lexbridge.call.context import CallContext

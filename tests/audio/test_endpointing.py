@@ -6,18 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lexbridge.audio.endpointing import (
-    Endpointer,
-    EndpointingRules,
-    EndReason,
-    Listening,
-    NoInput,
-    SpeechContinued,
-    SpeechEnded,
-    SpeechStarted,
-)
+from lexbridge.audio.endpointing import Endpointer, EndpointingRules, Listening
 from lexbridge.audio.hangover import Expected
 from lexbridge.audio.pcm import MULAW_FRAME_BYTES, MULAW_SILENCE, decode_mulaw, encode_mulaw
+from lexbridge.audio.speech_events import EndReason, NoInput, SpeechContinued, SpeechEnded, SpeechStarted
 from lexbridge.audio.vad import AmplitudeDetector
 from tests.support.property_tests import examples
 from tests.support.sounds import KEY_TONE, Timeline, sines

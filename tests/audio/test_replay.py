@@ -5,10 +5,11 @@ import struct
 
 import pytest
 
-from lexbridge.audio.endpointing import EndpointingRules, EndReason, Listening
+from lexbridge.audio.endpointing import EndpointingRules, Listening
 from lexbridge.audio.hangover import Expected
 from lexbridge.audio.pcm import encode_mulaw
 from lexbridge.audio.replay import FoundUtterance, Replay
+from lexbridge.audio.speech_events import EndReason
 from lexbridge.audio.vad import AdaptiveDetector, AmplitudeDetector, Gauge, Gauged, WebrtcDetector
 
 

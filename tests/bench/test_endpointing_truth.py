@@ -13,9 +13,10 @@ from bench.endpointing.run import decisions
 from bench.endpointing.scoring import FoundUtterance, Score, find_utterances
 from bench.endpointing.signals import CADENCES, cadence, keys
 from bench.endpointing.troubles import ECHO, LINES, SOUNDS, lost_frames, no_hiss, sounding, steps_of_hiss
-from lexbridge.audio.endpointing import EndpointingRules, EndReason
+from lexbridge.audio.endpointing import EndpointingRules
 from lexbridge.audio.hangover import Expected
 from lexbridge.audio.pcm import FRAME_MS, FRAME_SAMPLES, PCM_FRAME_BYTES, RATE_HZ, frame_levels_dbfs
+from lexbridge.audio.speech_events import EndReason
 from lexbridge.audio.tones import Tone, find_tone
 from lexbridge.audio.vad import AmplitudeDetector
 

@@ -1,7 +1,8 @@
 """Hearing with a detector whose model is asked elsewhere: the audio waits for the answer."""
 
-from lexbridge.audio.endpointing import Endpointer, EndpointingRules, SpeechContinued, SpeechStarted
+from lexbridge.audio.endpointing import Endpointer, EndpointingRules
 from lexbridge.audio.pcm import MULAW_SILENCE
+from lexbridge.audio.speech_events import SpeechContinued, SpeechStarted
 from lexbridge.call.events import Media
 from lexbridge.call.hearing import SLICE_MS, Hearing
 from tests.support.slow_model import Loudness, LoudnessDetector, judge

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from lexbridge.audio.endpointing import EndpointingRules, EndReason
+from lexbridge.audio.endpointing import EndpointingRules
 from lexbridge.audio.pcm import FRAME_MS, FULL_SCALE, PCM_FRAME_BYTES, encode_mulaw, frame_levels_dbfs
 from lexbridge.audio.replay import FoundUtterance, Replay
+from lexbridge.audio.speech_events import EndReason
 from lexbridge.audio.vad import Detector
 
 Levels = npt.NDArray[np.float64]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lexbridge.audio.endpointing import EndReason
 from lexbridge.audio.pcm import FRAME_MS
+from lexbridge.audio.speech_events import EndReason
 from lexbridge.offline.hearing.analysis import Heard
 
 INK, FAINT, VOICED, UTTERANCE, TOO_LONG = "#22313f", "#8795a1", "#2f6fb2", "#9fc3e8", "#d1232a"

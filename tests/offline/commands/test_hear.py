@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lexbridge.audio.endpointing import EndpointingRules, EndReason
+from lexbridge.audio.endpointing import EndpointingRules
 from lexbridge.audio.pcm import FRAME_SAMPLES, encode_mulaw, frame_levels_dbfs
+from lexbridge.audio.speech_events import EndReason
 from lexbridge.audio.vad import AmplitudeDetector
 from lexbridge.offline.__main__ import main
 from lexbridge.offline.hearing.analysis import hints, listen, threshold_hint
