@@ -69,6 +69,7 @@ class _DroppableConnection(WSGIHandler):
     """A connection whose socket the application can reach, and which it can drop."""
 
     def get_environ(self) -> dict[str, Any]:
+        """Return the WSGI environment, with the socket."""
         return {**super().get_environ(), "lexbridge.socket": self.socket}
 
     def run_application(self) -> None:
@@ -87,6 +88,7 @@ class _DroppableConnection(WSGIHandler):
         self.wsgi_input = Input(self.rfile, 0)  # nothing of the body is waited for
 
     def handle_error(self, t: type[BaseException] | None, v: BaseException | None, tb: TracebackType | None) -> None:
+        """Report an error, unless the server stops."""
         if isinstance(v, GreenletExit):  # the server stops: its clients see a closed connection, not a 500
             self.close_connection = True
         else:

@@ -52,7 +52,7 @@ def wrong_answer(api: str, fault: LexFault) -> Response:
 
 
 def made_odd(call: ReceivedRequest, response: Response) -> Response:
-    """A right answer, with what its fault makes of it: without speech that the record would know of."""
+    """Return a right answer with what its fault makes of it: without speech that the record would know of."""
     kind = call.fault.kind if call.fault is not None and response.status == 200 else ""
     headers, body = response.headers, response.body
     match kind:
@@ -113,7 +113,7 @@ def pieces(body: bytes, size: int) -> Iterator[bytes]:
 
 
 def noted_speech(record: LexRequest, speech: bytes) -> Iterator[bytes]:
-    """`speech` on its way to the network, and the record of it."""
+    """Yield `speech` on its way to the network, and record when it went."""
     if record.speech_began is None:
         record.speech_began = monotonic()
     yield speech
@@ -143,7 +143,7 @@ def send_broken_speech(call: ReceivedRequest, response: Response, fault: LexFaul
 
 
 def reset_on_close(connection: socket.socket) -> None:
-    """Closing the socket sends a TCP reset from now on."""
+    """Make the closing of the socket send a TCP reset."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 

@@ -74,7 +74,7 @@ class Turn:
 
 
 def take_turn(bot: Bot, conversation: Conversation, text: str, today: date) -> Turn:
-    """The bot's answer to `text`; an empty text is speech in which nothing was recognised."""
+    """Return the bot's answer to `text`; an empty text is speech in which nothing was recognised."""
     if conversation.state is DialogState.ELICIT_SLOT:
         return _answer_slot(bot, conversation, text, today)
     if conversation.state is DialogState.CONFIRM_INTENT:
@@ -149,7 +149,7 @@ def _begin(bot: Bot, conversation: Conversation, understood: Understanding) -> T
 
 
 def begin(bot: Bot, conversation: Conversation) -> Turn:
-    """The conversation's intent from its beginning, without a word of the caller's."""
+    """Begin the conversation's intent, without a word of the caller's."""
     intent = bot.intent(conversation.intent)
     return advance(bot, _with_attributes(conversation, intent.when_begun) if intent else conversation)
 
@@ -177,7 +177,7 @@ def _open(conversation: Conversation, state: DialogState) -> Conversation:
 
 
 def ask_slot(bot: Bot, conversation: Conversation, intent: Intent, slot: Slot) -> Turn:
-    """The slot's prompt, or the end when it was asked often enough."""
+    """Ask for the slot, or give up if it was asked for often enough."""
     if conversation.asked >= slot.prompt.attempts:
         return give_up(bot, conversation)
     asked = replace(
@@ -191,7 +191,7 @@ def ask_slot(bot: Bot, conversation: Conversation, intent: Intent, slot: Slot) -
 
 
 def ask_confirmation(bot: Bot, conversation: Conversation, intent: Intent) -> Turn:
-    """The intent's confirmation prompt, or the end when it was asked often enough."""
+    """Ask for the intent's confirmation, or give up if it was asked for often enough."""
     prompt = intent.confirmation
     if prompt is None or conversation.asked >= prompt.attempts:
         return give_up(bot, conversation)
@@ -200,7 +200,7 @@ def ask_confirmation(bot: Bot, conversation: Conversation, intent: Intent) -> Tu
 
 
 def clarify(bot: Bot, conversation: Conversation) -> Turn:
-    """The bot's clarification prompt, or the end when it was asked often enough."""
+    """Ask what the caller wants, or give up if that was asked often enough."""
     prompt = bot.clarification or _DEFAULT_CLARIFICATION
     asked = conversation.asked if conversation.state is DialogState.ELICIT_INTENT else 0
     if asked >= prompt.attempts:
@@ -209,7 +209,7 @@ def clarify(bot: Bot, conversation: Conversation) -> Turn:
 
 
 def fulfil(conversation: Conversation, intent: Intent) -> Turn:
-    """The intent's end: its closing message, and its follow-up question if it has one."""
+    """End the intent with its closing message, and its follow-up question if it has one."""
     state = DialogState.FULFILLED if intent.fulfils else DialogState.READY_FOR_FULFILLMENT
     closed = _with_attributes(replace(_open(conversation, state), intent=intent.name), intent.when_closed)
     if intent.follow_up is None:
@@ -220,7 +220,7 @@ def fulfil(conversation: Conversation, intent: Intent) -> Turn:
 
 
 def give_up(bot: Bot, conversation: Conversation) -> Turn:
-    """The fallback intent, or the abort message and a failed dialog."""
+    """End with the fallback intent, or with the abort message and a failed dialog."""
     if bot.fallback:
         begun = Conversation(intent=bot.fallback.name, attributes=conversation.attributes)
         return fulfil(begun, bot.fallback)

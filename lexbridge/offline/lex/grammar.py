@@ -56,7 +56,7 @@ _COMMON = f"""<digit> = (zero | oh | {" | ".join(_UNITS.split())});
 
 
 def grammar_for(bot: Bot, conversation: Conversation) -> str:
-    """JSGF of what the caller may say now; its top rule is `<expected>`. Every word is lower case."""
+    """Return the JSGF of what the caller may say now; its top rule is `<expected>`. Every word is lower case."""
     phrases = _phrases(bot, conversation)
     rules = [
         "#JSGF V1.0;",

@@ -67,14 +67,14 @@ class ReceivedRequest:
         return connection
 
     def header(self, name: str) -> str | None:
-        """A request header's value."""
+        """Return the value of a header, or None if the request does not have it."""
         key = name.upper().replace("-", "_")
         value = self.environ.get(key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}")
         return None if value is None else str(value)
 
 
 def input_type(content_type: str | None) -> tuple[bool, int]:
-    """(is it text?, sample rate of speech, Hz). Raises LexError."""
+    """Return whether the body is text, and the sample rate of speech in Hz. Raises LexError."""
     if not content_type:
         raise LexError(LexErrorKind.BAD_REQUEST, "there is no Content-Type")
     kind, parameters = media_type(content_type)
@@ -103,7 +103,7 @@ def media_type(header: str) -> tuple[str, dict[str, str]]:
 
 
 def reply_rate_hz(accept: str | None) -> int | None:
-    """Sample rate of the speech asked for; None for an answer without speech. Raises LexError."""
+    """Return the sample rate of the speech asked for, or None for an answer without speech. Raises LexError."""
     kind, parameters = media_type(accept or "audio/mpeg")  # Lex's own default
     if kind == "text/plain":
         return None
@@ -148,7 +148,7 @@ def json_body(body: bytes) -> wire.Json:
 
 
 def or_bad_request(read: Callable[[], T]) -> T:
-    """`read()`, where what a client sent may have any shape."""
+    """Return `read()`. Raise LexError if what the client sent is not in the shape that it reads."""
     try:
         return read()
     except (KeyError, TypeError, AttributeError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Words to meaning: slot values, dates, times and numbers as people say them, yes and no, sample utterances.
+"""Words to meaning: the values of slots, and the intents whose sample utterances were said.
 
 Everything works on *words*: lower case, no punctuation, contractions and "p.m." written out (`words_of`). What is typed
 ("5:30 pm", "12/5", "3rd") and what a recogniser writes ("five thirty p m") come to the same.
@@ -76,7 +76,7 @@ def is_open_ended(slot: Slot, bot: Bot) -> bool:
 
 
 def fill(slot: Slot, words: Words, bot: Bot, today: date) -> SlotFilling | None:
-    """`slot` filled by exactly these words, or None when they are no value of its type."""
+    """Return `slot` filled by exactly these words, or None if they are no value of its type."""
     if not words:
         return None
     original = " ".join(words)
@@ -101,7 +101,10 @@ def _listed(slot_type: SlotType, words: Words) -> SlotFilling | None:
 
 
 def answer_of(slot: Slot, text: str, bot: Bot, today: date) -> SlotFilling | None:
-    """`slot` filled by an answer to its prompt: a value alone, or with the usual words around it ("at noon please")."""
+    """Return `slot` filled by an answer to its prompt, or None if the answer has no value of its type.
+
+    The value may have the usual words around it ("at noon please").
+    """
     words = words_of(text)
     for candidate in (words, *_bare(words)):
         found = fill(slot, candidate, bot, today)
@@ -145,12 +148,12 @@ class Understanding:
 def match(
     utterance: str, words: Words, slots: Mapping[str, Slot], bot: Bot, today: date
 ) -> dict[str, SlotFilling] | None:
-    """The slots that `words` fill when they are this sample utterance, word for word; None when they are not."""
+    """Return the slots that `words` fill if they are this sample utterance, word for word; None if they are not."""
     return _match(pattern_of(utterance), words, slots, bot, today)
 
 
 def pattern_of(utterance: str) -> Words:
-    """A sample utterance's words; a slot is "{Name}"."""
+    """Return the words of a sample utterance; a slot is "{Name}"."""
     pattern: list[str] = []
     for at, part in enumerate(_PLACEHOLDER.split(utterance)):
         pattern.extend([f"{{{part}}}"] if at % 2 else words_of(part))
@@ -177,7 +180,7 @@ def _match(
 
 
 def understand(text: str, intents: Sequence[Intent], bot: Bot, today: date) -> Understanding | None:
-    """The intent of `intents` that `text` is an utterance of, or None."""
+    """Return the intent of `intents` that `text` is an utterance of, or None."""
     words = words_of(text)
     for candidate in (words, without_fillers(words)):
         exact = _exactly(candidate, intents, bot, today)

@@ -178,7 +178,7 @@ def _name(axes: "Axes", name: str, colour: str, at: float) -> None:
 
 
 def envelope(mulaw: bytes) -> npt.NDArray[np.float64]:
-    """The loudest sample of each 10 ms, 0 to 1."""
+    """Return the loudest sample of each 10 ms, 0 to 1."""
     samples = np.abs(np.frombuffer(decode_mulaw(mulaw), "<i2").astype(np.float64)) / FULL_SCALE
     step = RATE_HZ * ENVELOPE_MS // 1000
     whole: npt.NDArray[np.float64] = samples[: len(samples) // step * step].reshape(-1, step).max(axis=1)

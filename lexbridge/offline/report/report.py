@@ -66,13 +66,13 @@ class Timeline:
 
 
 def latencies(call: PhoneCall, requests: Sequence[LexTurn]) -> list[str]:
-    """The table of the call's latencies, and what its columns mean."""
+    """Return the table of the call's latencies, and what its columns mean."""
     turns = spoken_turns(call.events, requests)
     return [*latency_table(turns, call.pace), "", *latency_legend(turns)]
 
 
 def write_call(call: PhoneCall, requests: Sequence[LexTurn], title: str, wav: Path, png: Path) -> None:
-    """The call's recording and its picture. Raises OSError."""
+    """Write the call's recording and its picture. Raises OSError."""
     caller, bot = bytes(call.line.caller_mulaw), bytes(call.line.bot_mulaw)
     write_recording(wav, caller, bot)
     at = call.line_s

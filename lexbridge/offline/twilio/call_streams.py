@@ -118,9 +118,11 @@ class CallStreams(StreamOwner):
         return None
 
     def complain(self, code: int, message: str) -> None:
+        """Let the call record what Twilio would refuse or warn about."""
         self._call.complain(code, message)
 
     def stream_closed(self, stream: MediaSocket, code: int, reason: str) -> None:
+        """Take a stream from the open ones, and tell the bridge and the call how it ended."""
         self.open.remove(stream)
         self._call.record(happened.StreamClosed(self._call.now_s(), stream.sid, code, reason, stream.two_way))
         if code:
