@@ -7,6 +7,9 @@ Audio is read as it arrives; when the upload ends it is recognised against what 
 text and speech. Every bot answers V1 by its name and V2 by `Bot.v2_id`. `requests` is what happened lately, `think_s`
 makes every answer late, `audio_pace` sends its speech bit by bit, `faults` makes it fail on demand.
 
+A request goes from here to `operations.py`, which takes its dialog from `sessions.py` and its bot's words from
+`dialogue.py`. `wire_v1.py` and `wire_v2.py` know how each generation writes them, `fault_injection.py` breaks them.
+
 What it does not do: run Lambda functions, speak MP3 or Ogg, hear Opus, stream (StartConversation).
 """
 
