@@ -106,16 +106,24 @@ def main(arguments: Sequence[str]) -> int:
             answer, is_answered = describe_choice(table, call_of(parsed))
             return _print_result(answer) or (0 if is_answered else 1)
         doubts = find_doubts(settings, os.environ, file_names, table)
-        if check is not None:
+        if check == "live":
             build_service(settings, table=table)
-            if check == "live":
-                return 0 if check_live(settings, table, doubts) else 1
-            lines = [describe_lines(table), ""] if settings.service.lines_file else []
-            return _print_result("\n".join([*lines, *(f"Warning: {doubt}" for doubt in doubts), VALID]))
+            return 0 if check_live(settings, table, doubts) else 1
+        if check is not None:
+            return _check_settings(settings, table, doubts)
         return supervise(settings, table, doubts, served)
     except ConfigError as error:
         _print_error(f"{error}{_hint_at_unread_env_file()}")
         return 2
+
+
+def _check_settings(settings: Settings, table: LineTable, doubts: Sequence[Problem]) -> int:
+    """Print the table of lines, and whether the service would start. Return the exit status. Raises ConfigError."""
+    # First the table, because it can also be checked where there are no AWS credentials.
+    if settings.service.lines_file and (status := _print_result(f"{describe_lines(table)}\n")):
+        return status
+    build_service(settings, table=table)
+    return _print_result("\n".join([*(f"Warning: {doubt}" for doubt in doubts), VALID]))
 
 
 def _read_all(file_names: Collection[str]) -> Settings:

@@ -34,11 +34,22 @@ def find_doubts(
         *_traces_doubts(settings, environment),
         *([] if settings.default_line is None else _bot_doubts(settings.default_line, environment)),
         *([] if table is None else _table_doubts(table, environment)),
-        *(
-            Problem(name, "is set", f"it is no setting: did you mean {meant}?" if meant else "it is no setting")
-            for name, meant in find_unknown(environment, file_names)
-        ),
+        *_unknown_doubts(environment, file_names, table),
     ]
+
+
+def _unknown_doubts(
+    environment: Mapping[str, str], file_names: Collection[str], table: LineTable | None
+) -> Iterator[Problem]:
+    """Yield the names that are no settings, but for those that the table names after `env:`."""
+    accounts = () if table is None else table.accounts()
+    secrets = {
+        secret for one in accounts for secret in (*one.auth_tokens, one.twilio_api_key_sid, one.twilio_api_key_secret)
+    }
+    for name, meant in find_unknown(environment, file_names):
+        if environment.get(name, "").strip() not in secrets:
+            rule = f"it is no setting: did you mean {meant}?" if meant else "it is no setting"
+            yield Problem(name, "is set", rule)
 
 
 _NAMES = {"LEX_BOT_ALIAS_ID": "alias", "LEX_BOT_NAME": "name", "AWS_REGION": "region", "LEX_LOCALE_ID": "locale"}

@@ -3,11 +3,13 @@
 A setting's own name is its variable in lower case: `hangover_ms` for HANGOVER_MS.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, get_args
 
 from lexbridge.config.line_layers import ACCOUNT, BOT_NAMES, LIMITS, LINE_VARIABLES, WORDS
+from lexbridge.config.matching import Fact
 from lexbridge.config.service_settings import ServiceSettings
 from lexbridge.config.setting import Setting, entries_of
 from lexbridge.config.settings import BOTO3_SETTINGS
@@ -53,8 +55,27 @@ LOCALE_NAMES: Names = {name: variable for name, variable in ALL_NAMES.items() if
 
 _OF_PROCESS = {one.name.lower() for one in (*entries_of(ServiceSettings), *BOTO3_SETTINGS)} - set(ALL_NAMES)
 _PORT = {"port": "CONTAINER_PORT"}
+_PLACES: Names = {
+    **dict.fromkeys(ALL_NAMES, "it is a setting of a line: give it in [[lines]] or [defaults]"),
+    **dict.fromkeys(("match", "bot", "weight"), "it belongs to one line: give it in [[lines]]"),
+    **{
+        name: f"it is a condition: write match.{name} = ..."
+        for name in (*get_args(Fact.__annotations__["kind"]), "hours", "not_hours")
+        if name not in ALL_NAMES
+    },
+    "timezone": "give it in [defaults], or as match.timezone",
+    **dict.fromkeys(
+        ("id", "alias", *(name.lower() for name in BOT_NAMES)),
+        "a bot is named in [bots.NAME], by id or name, and by alias; a line then has bot = NAME",
+    ),
+}
+"""Where a name belongs that is known in another table."""
+
 _ELSEWHERE = "env:"
 """Beginning of a secret's text that names the variable with the secret."""
+
+_VARIABLE = re.compile(r"[A-Z]+(_[A-Z0-9]+)+")
+"""Form of the name of a variable that no secret has."""
 
 
 def shown_name(variable: str) -> str:
@@ -79,7 +100,8 @@ def read_layer(
         if variable is None:
             problems.append(unknown(name, where, [*names, *others]))
         elif variable in texts:
-            problems.append(Problem(f"{where}: {name}", "is set twice", f"it is the same as {shown_name(variable)}"))
+            other = next(one for one in table if one != name and names.get(one) == variable)
+            problems.append(Problem(f"{where}: {name}", "is set twice", f"it is the same as {other}"))
         else:
             setting = LINE_VARIABLES[variable]
             problem, text = _read(setting, value, environment)
@@ -98,6 +120,8 @@ def unknown(name: str, where: str, known: Iterable[str]) -> Problem:
         rule = f"it is one of the whole process: set {variable} in the environment"
         return Problem(shown, "is no setting of a line", rule)
     known = sorted(set(known))
+    if name.lower() not in known and (place := _PLACES.get(name.lower())):
+        return Problem(shown, "does not belong there", place)
     close = get_close_matches(name.lower(), known, n=1, cutoff=0.6)
     if close:
         return Problem(shown, "is not known", f"did you mean {close[0]}?")
@@ -113,7 +137,9 @@ def _read(setting: Setting, value: Any, environment: Mapping[str, str]) -> tuple
             variable = text.removeprefix(_ELSEWHERE)
             text = environment.get(variable, "").strip()
             if not text:
-                return ("is not valid", "the variable that it names after `env:` must be set in the environment"), ""
+                # Another text after `env:` may be the secret itself.
+                named = variable if _VARIABLE.fullmatch(variable) else "the variable that it names after `env:`"
+                return ("is not valid", f"{named} must be set in the environment"), ""
         if text:  # an empty text takes away what an earlier layer sets
             setting.parse(text)
     except ValueError as error:

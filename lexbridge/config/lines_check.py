@@ -22,7 +22,11 @@ _NAMES = {*BOT_NAMES, "LEX_BOT_ID and LEX_BOT_NAME"}
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A line as it is written. `where`: names it in problems. `has_bot`: whether the bot that it names exists."""
+    """A line as it is written.
+
+    `where`: names it in problems. `has_bot`: whether the bot that it names exists. `has_match`: whether its conditions
+    are right, so that they can be compared with those of other lines.
+    """
 
     name: str
     where: str
@@ -30,6 +34,7 @@ class Written:
     match: Match
     weight: int | None
     has_bot: bool
+    has_match: bool
 
 
 class LinesCheck:
@@ -67,7 +72,7 @@ class LinesCheck:
         if not written.layer.bot and not self._layers.has_bot:
             if written.has_bot:
                 names = ", ".join(sorted(self._layers.bots)[:10])
-                rule = f"must be the name of one of [bots.NAME]{f': {names}' if names else ''}"
+                rule = f"must be the name of one of [bots.NAME]{f': {names}' if names else ', and there is none'}"
                 self.problems.append(Problem(f"{written.where}: bot", "is not set", rule))
             return
         settings, problems = _settings(self._layers.of_line(written.layer))
@@ -80,7 +85,7 @@ class LinesCheck:
     def check_choice(self, give_way: Callable[[], None]) -> None:
         """Check that each line can serve some call, and that no two serve the same ones without weights."""
         of_accounts: defaultdict[str, list[tuple[Written, Line]]] = defaultdict(list)
-        for pair in self._lines:
+        for pair in (one for one in self._lines if one[0].has_match):
             of_accounts[pair[1].account_sid].append(pair)
         for pairs in of_accounts.values():
             index = MatchIndex([line.match for _, line in pairs])
@@ -119,7 +124,7 @@ class LinesCheck:
             sums[line.match.key] += 1 if line.weight is None else line.weight
         for written, line in pairs:
             if not sums[line.match.key]:
-                rule = "must be more than 0 for one of the lines that share the same calls"
+                rule = "must be more than 0 for one of the lines with this `match`; to switch them all off, remove them"
                 self.problems.append(Problem(f"{written.where}: weight", "is 0", rule))
 
     def _account_sid(self, account: TwilioAccount, written: Written) -> str:

@@ -33,6 +33,9 @@ _TABLES = ("defaults", "locales", "bots", "lines")
 _TOML_RULE = "must be as https://toml.io describes: each text in quotes, and all from { to } on one line"
 _DEPTH_RULE = f"must have at most {MAX_DEPTH} tables in each other"
 _NUMBER_RULE = f"must be a whole number from -{MAX_NUMBER} to {MAX_NUMBER}"
+_DEFAULTS_RULE = "must be a table: write [defaults], in one bracket"
+_LINES_RULE = "must be written as [[lines]], in two brackets, once for each line"
+_NAMED_RULE = "must be a table: write [{kind}.NAME], once for each"
 _NAME_RULE = "must have 1 to 60 letters, digits, or characters of _ . -"
 _V1, _V2 = {"name": "LEX_BOT_NAME", "alias": "LEX_BOT_ALIAS"}, {"id": "LEX_BOT_ID", "alias": "LEX_BOT_ALIAS_ID"}
 _ONE_BOT = "give id and alias for a Lex V2 bot, or name and alias for a Lex V1 bot"
@@ -111,7 +114,7 @@ def build_table(
         check.add_line(line)
         give_way()
     check.check_choice(give_way)
-    if not lines and not layers.has_bot:
+    if not lines and not layers.has_bot and "lines" not in data:
         reading.problems.append(Problem(FILE, "has no [[lines]]", "must have one, as the environment has no bot"))
     told = {one.variable for one in reading.problems}  # what is wrong in itself is left out, and then may be missed
     if problems := [*reading.problems, *(one for one in check.problems if one.variable not in told)]:
@@ -132,7 +135,7 @@ class _Reading:
         self.problems.extend(unknown(name, FILE, _TABLES) for name in data if name not in _TABLES)
         self.lines = data.get("lines", [])
         if not isinstance(self.lines, list):
-            self.problems.append(Problem(f"{FILE}: lines", "is no list", "must be written as [[lines]], twice for two"))
+            self.problems.append(Problem(f"{FILE}: lines", "is no list", _LINES_RULE))
             self.lines = []
         self.has_defaults = bool(data.get("defaults"))
 
@@ -140,7 +143,7 @@ class _Reading:
         """Read everything but the lines."""
         where = f"{FILE}: [defaults]"
         defaults: dict[str, str] = {}
-        if (table := self._table(self._data.get("defaults", {}), where)) is not None:
+        if (table := self._table(self._data.get("defaults", {}), where, _DEFAULTS_RULE)) is not None:
             defaults = self._layer(table, where, LINE_NAMES, ("timezone",))
             self._check_account(table, defaults, where)
             if "timezone" in table:
@@ -162,7 +165,7 @@ class _Reading:
     def line(self, number: int, table: Any) -> Written | None:
         """Return the line with this number, or None if it is no table."""
         where = f"{FILE}: [[lines]] {number}"
-        if (table := self._table(table, where)) is None:
+        if (table := self._table(table, where, _LINES_RULE)) is None:
             return None
         name = table.get("name", f"line-{number}")
         if not isinstance(name, str) or not NAME.fullmatch(name):
@@ -178,21 +181,24 @@ class _Reading:
         match, problems = read_match(table.get("match", {}), where, self._timezone)
         self.problems += problems
         bot = self._bot_of(table, where)
-        return Written(name, where, LineLayer(texts, bot or ""), match, self._weight(table, where), bot is not None)
+        layer, weight = LineLayer(texts, bot or ""), self._weight(table, where)
+        return Written(name, where, layer, match, weight, has_bot=bot is not None, has_match=not problems)
 
-    def _table(self, table: Any, where: str) -> dict[str, Any] | None:
+    def _table(self, table: Any, where: str, rule: str) -> dict[str, Any] | None:
         if isinstance(table, dict):
             return table
-        self.problems.append(Problem(where, f"is {table!r:.100}", "must be a table"))
+        # The value itself is not told, because a list of tables may have secrets.
+        self.problems.append(Problem(where, "is a list" if isinstance(table, list) else "is a single value", rule))
         return None
 
     def _named_tables(self, kind: str) -> list[tuple[str, str, dict[str, Any]]]:
         """Return the name, the place and the content of each table such as `[bots.NAME]`."""
-        tables = self._table(self._data.get(kind, {}), f"{FILE}: {kind}") or {}
+        rule = _NAMED_RULE.format(kind=kind)
+        tables = self._table(self._data.get(kind, {}), f"{FILE}: {kind}", rule) or {}
         found = []
         for name, table in tables.items():
             where = f"{FILE}: [{kind}.{name}]" if NAME.fullmatch(name) else f"{FILE}: [{kind}.{name[:60]!r}]"
-            if (checked := self._table(table, where)) is not None:
+            if (checked := self._table(table, where, rule)) is not None:
                 found.append((name, where, checked))
         return found
 

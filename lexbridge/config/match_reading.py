@@ -21,7 +21,8 @@ _SIMPLE = ("to", "from", "direction", "account_sid")
 KNOWN = (*_SIMPLE, *_NAMED, "hours", "not_hours", "timezone")
 
 _NUMBER = (
-    "must be a number such as +12065550100, its beginning such as +1206*, a SIP address, or client: and an identity"
+    "must be a number with + and its country code, such as +12065550100, its beginning such as +1206*, a short code, a "
+    "SIP address, or client: and an identity"
 )
 _QUOTED_NUMBER = 'must stand in quotes, with + and its country code: "+12065550100"'
 _WHOLE_NUMBER = (

@@ -12,7 +12,7 @@ _DAY_MINUTES = 24 * 60
 _WEEK_MINUTES = len(DAYS) * _DAY_MINUTES
 _WEEK = (1 << _WEEK_MINUTES) - 1
 
-RULE = "must be days and times such as `mon-fri 09:00-17:00`, `sat,sun` or `22:00-06:00`"
+RULE = "must be days and times with four digits, such as `mon-fri 09:00-17:00`, `sat,sun` or `22:00-06:00`"
 
 _DAY = f"(?:{'|'.join(DAYS)})"
 _DAY_LIST = rf"{_DAY}(?:-{_DAY})?(?:,{_DAY}(?:-{_DAY})?)*"

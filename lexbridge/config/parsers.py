@@ -280,6 +280,6 @@ def lines_place(text: str) -> str:
     """Return the place of a table of lines: a path, or an address `s3://bucket/key`. Raise ValueError with the rule."""
     if text.startswith("s3:"):
         return matching(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/\S{1,1024}", "must be s3://bucket/key")(text)
-    if "\n" in text:
+    if "\n" in text or "://" in text:
         raise ValueError("must be the path of a TOML file, or s3://bucket/key")
     return text

@@ -64,7 +64,7 @@ class LinesSource:
         path = Path(self._place)
         try:
             if not path.is_file() and path.exists():
-                raise _unreadable("is no file")
+                raise _unreadable("is a folder")
             with path.open("rb") as file:
                 status = os.fstat(file.fileno())
                 version = f"{status.st_mtime_ns}-{status.st_size}-{status.st_ino}"
@@ -73,7 +73,9 @@ class LinesSource:
                     return None
                 content = file.read(MAX_BYTES + 1)
         except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
-            raise _unreadable(getattr(error, "strerror", None) or "is no path") from error
+            why = getattr(error, "strerror", None)
+            # The whole path, because one that does not begin with / is sought in the working directory.
+            raise _unreadable(f"{why}: {path.absolute()}" if why else "is no path") from error
         return LinesText(_decoded(content), version)
 
     def _read_object(self, unless: str | None) -> LinesText | None:

@@ -150,3 +150,11 @@ def test_the_bots_of_the_table_are_doubted_by_their_place() -> None:
     table = table_of('[[lines]]\nbot = "flowers"\n')
     found = find_doubts(read_settings(WITHOUT_BOT), WITHOUT_BOT, table=table)
     assert [one.variable for one in found] == ["LINES_FILE: [bots.flowers]: alias"]
+
+
+def test_a_variable_that_the_table_names_is_in_no_doubt() -> None:
+    environment = {**WITHOUT_BOT, "CLINIC_AUTH_TOKEN": "token-of-the-clinic", "CLINIC_TOKEN": "another"}
+    account = f"account_sid = 'AC{'1' * 32}'\nauth_token = 'env:CLINIC_AUTH_TOKEN'\n"
+    table = table_of(f'[[lines]]\nbot = "clinic"\n{account}', environment)
+    found = find_doubts(read_settings(environment), environment, {"CLINIC_AUTH_TOKEN", "CLINIC_TOKEN"}, table)
+    assert [one.variable for one in found if one.variable.startswith("CLINIC")] == ["CLINIC_TOKEN"]

@@ -16,7 +16,8 @@ from tests.support.property_tests import examples
 
 SUB = "AC" + "1" * 32
 NUMBER = (
-    "must be a number such as +12065550100, its beginning such as +1206*, a SIP address, or client: and an identity"
+    "must be a number with + and its country code, such as +12065550100, its beginning such as +1206*, a short code, a "
+    "SIP address, or client: and an identity"
 )
 TOML = "must be as https://toml.io describes: each text in quotes, and all from { to } on one line"
 HANGOVER = "must be a whole number from 100 to 5000, a multiple of 20"
@@ -32,7 +33,11 @@ PROCESS = "is no setting of a line; it is one of the whole process"
 ANY = "must be a text of 1 to 500 characters; `*` at its end stands for anything, or for nothing"
 FORM = "must be a text, a number, true or false, or a list of texts"
 TOKEN = "must be the auth token of the Twilio console: this is the SID of the account"
-ENV = "the variable that it names after `env:` must be set in the environment"
+ENV = "must be set in the environment"
+BOT_NAMED = "a bot is named in [bots.NAME], by id or name, and by alias; a line then has bot = NAME"
+OF_LINES = "does not belong there; it is a setting of a line: give it in [[lines]] or [defaults]"
+OF_ONE_LINE = "does not belong there; it belongs to one line: give it in [[lines]]"
+LINES = "must be written as [[lines]], in two brackets, once for each line"
 NOT_HOURS = "must have some: `not_hours` takes all away"
 DIFFERS = 'or the API key differs; must be the same as at [[lines]] 1 "sales", which has the same account_sid'
 FIRST = '[[lines]] 1 "sales", which comes first, serves them all: put this line before it'
@@ -58,7 +63,15 @@ OF_FILE: list[tuple[str, str]] = [
     ("[bots.'a b']\nid='ABCDEFGHIJ'\nalias='TSTALIASID'", f"[bots.'a b']: is no name of a bot; {NAME}"),
     (
         "[bots.x]\nid='ABCDEFGHIJ'\nalias='TSTALIASID'\nauth_token='x'",
-        "[bots.x]: auth_token: is not known; it is no setting of a line",
+        f"[bots.x]: auth_token: {OF_LINES}",
+    ),
+    # and not `did you mean max_call_s?`
+    ("[bots.x]\nid='ABCDEFGHIJ'\nalias='TSTALIASID'\nmax_calls=3", f"[bots.x]: max_calls: {OF_LINES}"),
+    ("[locales.de_DE]\nreply_mode='stream'", f"[locales.de_DE]: reply_mode: {OF_LINES}"),
+    ("[defaults]\nbot = 'flowers'", f"[defaults]: bot: {OF_ONE_LINE}"),
+    (  # no line is told that its calls are those of one whose numbers are wrong
+        "[[lines]]\nbot = 'flowers'\nmatch.to = '1206'\n[[lines]]\nbot = 'flowers'\nmatch.to = '12065550100'",
+        f"[[lines]] 2: match.to: is '12065550100'; {NUMBER}",
     ),
     (
         "[bots.x]\nid='ABCDEFGHIJ'\nalias='TSTALIASID'\nhangover_max_ms=500",
@@ -104,6 +117,13 @@ OF_LINE: list[tuple[str, str]] = [
     ("hangover_min_ms = 800", "hangover_min_ms: is 800; must be at most HANGOVER_MS, 700"),
     ("welcome = 'bot'", "welcome_intent: is not set; it goes with WELCOME=bot: the intent to begin with"),
     ("voice = 'a'\nsay_voice = 'b'", "say_voice: is set twice; it is the same as voice"),
+    ("say_voice = 'a'\nvoice = 'b'", "voice: is set twice; it is the same as say_voice"),
+    ("to = '+12065550100'", "to: does not belong there; it is a condition: write match.to = ..."),
+    ("query.bot = 'x'", "query: does not belong there; it is a condition: write match.query = ..."),
+    ("timezone = 'UTC'", "timezone: does not belong there; give it in [defaults], or as match.timezone"),
+    ("LEX_BOT_ID = 'ABCDEFGHIJ'", f"LEX_BOT_ID: does not belong there; {BOT_NAMED}"),
+    ("id = 'ABCDEFGHIJ'", f"id: does not belong there; {BOT_NAMED}"),
+    ("match.greeting = 'Hi.'", f"match: greeting: {OF_LINES}"),
     ("barge_in = 1", "barge_in: is 1; must be one of on, off"),
     ("greeting = 2026-01-01", f"greeting: is datetime.date(2026, 1, 1); {FORM}"),
     ("hangup_intents = ['a,b']", "hangup_intents: is ['a,b']; must have texts without commas in a list"),
@@ -113,7 +133,10 @@ OF_LINE: list[tuple[str, str]] = [
     ),
     ("weight = 1001", f"weight: is 1001; {WEIGHT}"),
     ("weight = true", f"weight: is True; {WEIGHT}"),
-    ("weight = 0", "weight: is 0; must be more than 0 for one of the lines that share the same calls"),
+    (
+        "weight = 0",
+        "weight: is 0; must be more than 0 for one of the lines with this `match`; to switch them all off, remove them",
+    ),
     ("match = 'x'", "match: is 'x'; must be a table such as { to = \"+12065550100\" }"),
     ("match.form = '+1'", "match: form: is not known; did you mean from?"),
     ("match.to = '2065550100'", f"match.to: is '2065550100'; {NUMBER}"),
@@ -144,15 +167,19 @@ OF_LINE: list[tuple[str, str]] = [
     (f"account_sid = '{SUB}'", f"auth_token: is not set; {ACCOUNT}"),
     ("auth_token = 'token-of-a-sub'", f"account_sid: is not set; {ACCOUNT}"),
     (f"account_sid = '{SUB}'\nauth_token = '{SUB}'", f"auth_token: is not valid; {TOKEN}"),
-    (f"account_sid = '{SUB}'\nauth_token = 'env:NOWHERE'", f"auth_token: is not valid; {ENV}"),
+    (f"account_sid = '{SUB}'\nauth_token = 'env:NOWHERE_ELSE'", f"auth_token: is not valid; NOWHERE_ELSE {ENV}"),
+    (
+        f"account_sid = '{SUB}'\nauth_token = 'env:fedcba98'",
+        f"auth_token: is not valid; the variable that it names after `env:` {ENV}",
+    ),
 ]
 
 WHOLE: list[tuple[dict[str, Any], str]] = [
-    ({"lines": 3}, "LINES_FILE: lines: is no list; must be written as [[lines]], twice for two"),
-    ({"lines": [3]}, "LINES_FILE: [[lines]] 1: is 3; must be a table"),
-    ({"defaults": 1}, "LINES_FILE: [defaults]: is 1; must be a table"),
-    ({"bots": []}, "LINES_FILE: bots: is []; must be a table"),
-    ({"bots": {"x": 1}}, "LINES_FILE: [bots.x]: is 1; must be a table"),
+    ({"lines": 3}, f"LINES_FILE: lines: is no list; {LINES}"),
+    ({"lines": [3]}, f"LINES_FILE: [[lines]] 1: is a single value; {LINES}"),
+    ({"defaults": 1}, "LINES_FILE: [defaults]: is a single value; must be a table: write [defaults], in one bracket"),
+    ({"bots": []}, "LINES_FILE: bots: is a list; must be a table: write [bots.NAME], once for each"),
+    ({"bots": {"x": 1}}, "LINES_FILE: [bots.x]: is a single value; must be a table: write [bots.NAME], once for each"),
     ({}, "LINES_FILE: has no [[lines]]; must have one, as the environment has no bot"),
 ]
 
@@ -226,6 +253,7 @@ def test_no_secret_is_in_a_problem() -> None:
     problems = problems_of(LINE + f"account_sid = '{SUB}'\nauth_token = 'a {token}'\napi_key_secret = ['{token}']")
     assert len(problems) >= 2
     assert token not in "".join(problems)
+    assert token not in "".join(problems_of(f"[[defaults]]\nauth_token = '{token}'"))
 
 
 @pytest.mark.parametrize("text", ["[", "a = ", "a = 2026-99-99", "a = 1\na = 2", "a = " + "[" * 5000, "\0", "a = 1_"])

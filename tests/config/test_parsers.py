@@ -188,7 +188,9 @@ def test_a_table_of_lines_is_a_path_or_an_object_in_s3(place: str) -> None:
     assert lines_place(place) == place
 
 
-@pytest.mark.parametrize("place", ["s3://bucket", "s3://B/lines.toml", "s3:lines.toml", "s3://bucket/", "a\nb"])
+@pytest.mark.parametrize(
+    "place", ["s3://bucket", "s3://B/lines.toml", "s3:lines.toml", "s3://bucket/", "https://x/lines.toml", "a\nb"]
+)
 def test_other_places_of_a_table_are_refused(place: str) -> None:
     with pytest.raises(ValueError, match=r"s3://bucket/key"):
         lines_place(place)

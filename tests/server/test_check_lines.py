@@ -88,7 +88,7 @@ def test_a_place_without_a_file_is_a_problem(run: Running, place: str, wrong: st
         status, _, err = run("--check", LINES_FILE=place, **environment)
         assert status == 2
         problem = (
-            f"LINES_FILE: cannot be read ({wrong})" if wrong else "LINES_FILE: is 's3://x'; must be s3://bucket/key"
+            f"LINES_FILE: cannot be read ({wrong}: " if wrong else "LINES_FILE: is 's3://x'; must be s3://bucket/key"
         )
         assert err.count("LINES_FILE") == 1
         assert problem in err
@@ -139,3 +139,12 @@ def test_a_call_that_cannot_be_is_refused(run: Running, arguments: list[str]) ->
     with pytest.raises(SystemExit) as ended:
         run(*arguments)
     assert ended.value.code == 2
+
+
+def test_the_table_is_printed_without_aws_credentials(run: Running) -> None:
+    status, out, err = run("--check", ACCESS_KEY_ID="", SECRET_ACCESS_KEY="")
+    assert status == 2
+    assert out.startswith("line   ")
+    assert "valid" not in out
+    assert err.count("\n  ") == 1
+    assert "  ACCESS_KEY_ID: is not set and boto3 finds no AWS credentials" in err

@@ -72,8 +72,9 @@ def test_a_file_that_takes_the_place_of_another_is_read(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_read_is_a_problem(tmp_path: Path) -> None:
     path = tmp_path / "lines.toml"
-    assert problem_of(str(path)) == f"LINES_FILE: cannot be read (No such file or directory); {FILE_RULE}"
-    assert problem_of(str(tmp_path)) == f"LINES_FILE: cannot be read (is no file); {FILE_RULE}"
+    assert problem_of(str(path)) == f"LINES_FILE: cannot be read (No such file or directory: {path}); {FILE_RULE}"
+    assert f"directory: {Path.cwd()}/nowhere.toml)" in problem_of("nowhere.toml")
+    assert problem_of(str(tmp_path)) == f"LINES_FILE: cannot be read (is a folder); {FILE_RULE}"
     assert problem_of("a\0b") == f"LINES_FILE: cannot be read (is no path); {FILE_RULE}"
     path.write_bytes(b"# a\n# \xff")
     assert problem_of(str(path)) == "LINES_FILE: is no UTF-8 text: see line 2; must be saved as UTF-8"
