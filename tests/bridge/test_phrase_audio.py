@@ -99,8 +99,8 @@ def test_a_forbidden_bot_is_asked_later_for_the_rest(local, monkeypatch, generat
 @pytest.mark.parametrize(("audio", "why"), [(b"", "without audio"), (bytes(3200), "silence")], ids=["none", "silence"])
 def test_a_phrase_without_sound_is_not_voiced(local, monkeypatch, generation, audio, why, now_s, logged):
     voice = phrase_cache(local, monkeypatch, generation)
-    speak, mute = local._voice.speak, [PHRASES.say_it_again, PHRASES.goodbye]
-    monkeypatch.setattr(local._voice, "speak", lambda text: audio if text in mute else speak(text))
+    speak, mute = HummingVoice.speak, [PHRASES.say_it_again, PHRASES.goodbye]
+    monkeypatch.setattr(HummingVoice, "speak", lambda self, text: audio if text in mute else speak(self, text))
     voice.learn()
     wait_until(lambda: len(voice.audio) == 5)
     wait_until(lambda: lines(logged, "sentences-not-voiced"))
