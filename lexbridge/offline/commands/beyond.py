@@ -14,6 +14,9 @@ from lexbridge.offline.twilio.dialled_leg import DialledLeg
 from lexbridge.offline.twilio.far_ends import Does, FarEnd
 from lexbridge.offline.twilio.simulator import SimulatedTwilio
 
+_SCHEMES = ("sip:", "sips:", "client:", "queue:", "workflow:", "conference:")
+"""Beginnings of addresses that are no numbers."""
+
 
 def add_far_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options to `parser`."""
@@ -65,6 +68,9 @@ def far_end(text: str) -> tuple[str, FarEnd]:
     does, *options = told.split(",")
     if not (address and equals) or does not in get_args(Does):
         raise argparse.ArgumentTypeError(f"{text!r} is no ADDRESS=WHAT, with {', '.join(get_args(Does))}")
+    if e164(address) is None and not address.startswith(_SCHEMES):
+        rule = f"a number, or begins with one of {', '.join(_SCHEMES)}"
+        raise argparse.ArgumentTypeError(f"{address!r} is no address: that is {rule}")
     given = dict(map(setting, options))
     unknown = sorted(set(given) - {"rings", "talks", "presses"})
     if unknown:

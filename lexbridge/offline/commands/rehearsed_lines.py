@@ -78,10 +78,10 @@ def read_rehearsed_lines(place: Path, bots: Sequence[Bot]) -> RehearsedLines:
         return RehearsedLines(parse_lines(place.read_text(encoding="utf-8-sig")), bots)
     except OSError as error:
         raise ValueError(f"{place} cannot be read: {error.strerror}") from error
-    except (ConfigError, AttributeError, TypeError, KeyError) as error:  # the latter: no table where one has to be
+    except (AttributeError, TypeError, KeyError) as error:  # no table where one has to be
         rule = "python server.py --check tells what is wrong"
         raise ValueError(f"{place} is no table of lines: {error}; {rule}") from error
-    except ValueError as error:
+    except (ConfigError, ValueError) as error:
         raise ValueError(f"{place}: {error}") from error
 
 

@@ -40,6 +40,8 @@ def likely_causes(events: Sequence[Event], placed: Placed, ours: Set[str]) -> li
         return list(_of_webhook(refused, placed))
     if streams := _all(events, happened.StreamRefused):
         return list(_of_stream(streams[0], placed))
+    if "not_available" in ours and not any("<Stream" in each.body for each in documents):
+        return [_NO_LINE]
     return [*_of_updates(events, placed), *(_OF_PHRASES[name] for name in _OF_PHRASES if name in ours)]
 
 
@@ -121,6 +123,10 @@ def _of_updates(events: Sequence[Event], placed: Placed) -> Iterator[str]:
         )
 
 
+_NO_LINE = (
+    "no line of the table serves this call (`call-refused` with `no line` in the bridge's log): server.py --which "
+    "NUMBER says why. In a call that you place, `to` is the person, and `from` your number"
+)
 _OF_PHRASES = {
     "busy": "the bridge takes no call: `call-refused` in its log says why (MAX_CALLS, draining, overloaded)",
     "not_available": "the bridge does not reach the bot: `lex-rejected` in its log, and server.py --check=live",

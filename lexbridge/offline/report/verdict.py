@@ -13,6 +13,12 @@ from lexbridge.offline.twilio.events import BOT_HUNG_UP, BotBegan
 
 _DEAF = "words in audio cannot be heard without soundswallower: pip install -r requirements-offline.txt"
 
+_NOT_ENDED = "it was not the bot that ended the call"
+_NO_END = (
+    "the bot's last answer asks for no end (HANGUP_INTENTS, lexbridge:action), or for a transfer that its line does "
+    "not allow: `transfer-refused` in the bridge's log"
+)
+
 
 def faults_of(call: PhoneCall, placed: Placed, expected: str | None = None) -> list[str]:
     """Return sentences about what was wrong with a call that is over, then the likely causes.
@@ -22,10 +28,12 @@ def faults_of(call: PhoneCall, placed: Placed, expected: str | None = None) -> l
     own = own_phrases(os.environ)
     faults = list(_not_said(call, placed.webhook, own, expected))
     if call.answered and (call.over is None or call.over.reason not in BOT_HUNG_UP):
-        faults.append("it was not the bot that ended the call")
+        faults.append(_NOT_ENDED)
     if not faults and not call.complaints:
         return []
     causes = likely_causes(call.events, placed, said_of_ours(call.events, own))
+    if not causes and faults == [_NOT_ENDED]:
+        causes = [_NO_END]
     return [*faults, *(f"likely: {cause}" for cause in causes)]
 
 

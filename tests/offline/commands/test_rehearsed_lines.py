@@ -52,7 +52,7 @@ BOT = '[bots.one]\nid = "C0FFEEBOT1"\nalias = "LIVEALIASX"\n'
         ),
         ("[[lines]]\n", "each line of a rehearsed table needs a bot"),
         (BOT + '[[lines]]\nbot = "one"\nmatch.to = "sip:a@b.example"\n', "no line has a match.to with a whole number"),
-        ("[[lines]", "(?s)is no table of lines: .*is no TOML"),
+        ("[[lines]", "(?s)toml: 1 problem with the settings:.*is no TOML.* on one line$"),
         ("bots = 3\n", "is no table of lines"),
     ],
 )

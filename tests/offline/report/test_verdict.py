@@ -34,6 +34,7 @@ from lexbridge.offline.twilio.events import (
 )
 from lexbridge.offline.twilio.rest_api import RestFault
 from tests.support.commands import DEADLINE_S, offline
+from tests.support.rehearsal import wait_until
 from tests.support.rig import TOKEN, Rig, running, says
 
 WEBHOOK = "https://voice.example.com/twiml"
@@ -73,6 +74,18 @@ def test_a_bot_that_fails_at_each_turn_has_not_answered() -> None:
         told = faults(rig, rig.place_call(says("goodbye")))
     assert told[0] == "the bot did not answer: only lexbridge itself was heard"
     assert [cause for cause in told if "the bot's Lambda function" in cause]
+
+
+def test_a_bot_that_does_not_end_the_call_has_its_cause() -> None:
+    with running(["goodbye"], HANGUP_INTENTS="Another") as rig:
+        call = rig.place_call(says("goodbye"))
+        wait_until(lambda: replies(call.events, WEBHOOK, OWN))
+        call.hang_up()
+        told = faults(rig, call)
+    assert told[0] == "it was not the bot that ended the call"
+    assert told[1].startswith(
+        "likely: the bot's last answer asks for no end (HANGUP_INTENTS, lexbridge:action), or for"
+    )
 
 
 def test_a_bridge_that_signs_in_with_another_token_is_found_out() -> None:
@@ -173,8 +186,14 @@ def test_another_path_is_said() -> None:
 
 @pytest.mark.parametrize("name", ["busy", "not_available", "say_it_again", "not_heard"])
 def test_each_sentence_of_ours_has_its_cause(name: str) -> None:
-    (cause,) = likely_causes([DOCUMENT], PLACED, {name})
+    (cause,) = likely_causes([webhook(200, "<Response><Start><Stream/></Start></Response>")], PLACED, {name})
     assert cause
+    assert "no line" not in cause
+
+
+def test_a_call_that_no_line_serves_has_no_stream() -> None:
+    (cause,) = likely_causes([DOCUMENT], PLACED, {"not_available"})
+    assert cause.startswith("no line of the table serves this call")
 
 
 # Whose words they are
