@@ -1,6 +1,8 @@
 """Outbound calls that a machine has answered: the documents for them, and the webhook that tells of it late."""
 
-from flask import Response
+from dataclasses import replace
+
+from flask import Response, request
 
 from lexbridge.bridge.call_control import CallControl
 from lexbridge.bridge.call_story import MACHINE_ANSWERED
@@ -48,11 +50,17 @@ class MachineWebhooks(WebhookViews):
         return Response(status=204)
 
     def _line_of_call(self) -> LineRuntime | None:
-        """Return what serves the call. A call of another process is looked up as a new one, by the query."""
+        """Return what serves the call. A call of another process is looked up by the line that the address names.
+
+        Without a name it is looked up as a new one, by the query and as an outbound call.
+        """
         self._lines.catch_up()
         stream = self._calls.stream_of(*sids())
-        line = None if stream is None else self._lines.find(CallRoute(stream.line), form().get("AccountSid", ""))
-        return line or self._lines.choose(incoming_call())
+        name = request.args.get("line") if stream is None else stream.line
+        line = None if name is None else self._lines.find(CallRoute(name), form().get("AccountSid", ""))
+        call = incoming_call()
+        # Twilio tells no direction here, but finds out who answered only in calls that are placed.
+        return line or self._lines.choose(replace(call, form={"Direction": "outbound-api", **call.form}))
 
     def _document(self, line: LineRuntime, facts: Facts, query: Query, *, is_async: bool = False) -> Document | None:
         """Return the document for the machine that this webhook tells of, or None if the bot is to talk with it."""

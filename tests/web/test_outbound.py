@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 import pytest
 from werkzeug.test import TestResponse
 
+from lexbridge.config.matching import Fact, Match, Texts
 from lexbridge.errors import CallControlUnavailable, CallGone
 from lexbridge.net.policies import Admitted
 from tests.support.fixtures import Logged
@@ -228,8 +229,17 @@ def test_the_stream_that_is_live_here_is_stopped_by_its_own_name() -> None:
     assert stopped.attrib["name"] == f"MZ{FORM['CallSid'][2:]}"
 
 
-@pytest.mark.parametrize(("is_here", "said"), [(True, "Sales called."), (False, "Please call us back.")])
-def test_a_call_that_is_live_here_has_its_own_line(is_here: bool, said: str) -> None:
+@pytest.mark.parametrize(
+    ("is_here", "query", "said"),
+    [
+        (True, "", "Sales called."),
+        (False, "", "Please call us back."),
+        (False, "?line=sales", "Sales called."),
+        (False, "?line=none", "Please call us back."),
+        (True, "?line=none", "Sales called."),
+    ],
+)
+def test_a_late_machine_is_one_of_the_calls_line(is_here: bool, query: str, said: str) -> None:
     """Twilio's callback tells no number, by which another process could find the line."""
     control = Control()
     table = lines(line("sales", "+12065550199", MACHINE_TEXT="Sales called."))
@@ -238,8 +248,18 @@ def test_a_call_that_is_live_here_has_its_own_line(is_here: bool, said: str) -> 
         twilio.calls.add(
             dataclasses.replace(live_stream(FORM["CallSid"], account_sid=FORM["AccountSid"]), line="sales")
         )
-    twilio.post("/twiml/answered-by", AMD)
+    twilio.post(f"/twiml/answered-by{query}", AMD)
     assert said in verbs(control.requests[0][2])
+
+
+def test_a_late_machine_is_one_of_an_outbound_line() -> None:
+    """Another process finds the line by the query, although Twilio's callback tells no direction."""
+    control = Control()
+    outbound, seventh = Texts(beginnings=frozenset({"outbound"})), Texts(frozenset("7"))
+    match = Match({Fact("direction"): outbound, Fact("query", "campaign"): seventh})
+    table = lines(dataclasses.replace(line("campaign", "+1", MACHINE_TEXT="The campaign called."), match=match))
+    WebhookClient(control, table=table, **TEXT).post("/twiml/answered-by?campaign=7", AMD)
+    assert "The campaign called." in verbs(control.requests[0][2])
 
 
 def test_the_live_stream_learns_why_it_ends() -> None:
