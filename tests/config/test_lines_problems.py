@@ -113,6 +113,7 @@ OF_LINE: list[tuple[str, str]] = [
     ("url = 'https://x.example.com'", f"url: {PROCESS}: set URL in the environment"),
     ("hangovr_ms = 700", "hangovr_ms: is not known; did you mean hangover_ms?"),
     ("GREETING = 'x'", "GREETING: is not known; did you mean greeting?"),
+    ("zzzz = 'x'", "zzzz: is not known; it is no setting of a line"),
     ("hangover_ms = 'long'", f"hangover_ms: is 'long'; {HANGOVER}"),
     ("hangover_min_ms = 800", "hangover_min_ms: is 800; must be at most HANGOVER_MS, 700"),
     ("welcome = 'bot'", "welcome_intent: is not set; it goes with WELCOME=bot: the intent to begin with"),
