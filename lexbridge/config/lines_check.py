@@ -135,8 +135,8 @@ class LinesCheck:
         first, where = self._accounts.setdefault(account_sid, (account, written))
         if first != account:
             name = where.where.removeprefix("LINES_FILE: ")
-            rule = f"must be the same as at {name}, which has the same account_sid"
-            self.problems.append(Problem(f"{written.where}: auth_token", "or the API key differs", rule))
+            rule = "lines of one Twilio account must have the same tokens and API key"
+            self.problems.append(Problem(f"{written.where}: account_sid", f"has other secrets than at {name}", rule))
         return account_sid
 
     def _tell(self, problems: set[Problem], where: str) -> None:

@@ -34,6 +34,8 @@ _TOML_RULE = "must be as https://toml.io describes: each text in quotes, and all
 _DEPTH_RULE = f"must have at most {MAX_DEPTH} tables in each other"
 _NUMBER_RULE = f"must be a whole number from -{MAX_NUMBER} to {MAX_NUMBER}"
 _DEFAULTS_RULE = "must be a table: write [defaults], in one bracket"
+_ANY_ZONE = "UTC"
+"""Time zone in place of a wrong one, so that no line is told that it is missing."""
 _LINES_RULE = "must be written as [[lines]], in two brackets, once for each line"
 _NAMED_RULE = "must be a table: write [{kind}.NAME], once for each"
 _NAME_RULE = "must have 1 to 60 letters, digits, or characters of _ . -"
@@ -148,7 +150,9 @@ class _Reading:
             self._check_account(table, defaults, where)
             if "timezone" in table:
                 zone = read_timezone(table["timezone"], f"{where}: timezone", self.problems)
-                self._timezone = zone or "UTC"  # so that no line is told that a wrong one is missing
+                self._timezone = zone or _ANY_ZONE
+        else:
+            self._timezone = _ANY_ZONE
         locales = {}
         for name, where, table in self._named_tables("locales"):
             try:

@@ -80,14 +80,16 @@ def _read_texts(fact: Fact, value: Any, where: str, texts: dict[Fact, Texts], pr
     """Read the texts of one condition: one text, or a list of them."""
     whole: set[str] = set()
     beginnings: set[str] = set()
+    wrong = value
     try:
-        for one in _each(value):
+        for number, one in enumerate(_each(value)):
+            wrong = value[number] if isinstance(value, list) else value
             text, is_beginning = _PARSERS[fact.kind](one)
             (beginnings if is_beginning else whole).add(text)
     except ValueError as error:
         # TOML reads digits without quotes as a whole number, and drops the plus.
-        rule = _QUOTED_NUMBER if str(error) == _NUMBER and isinstance(value, int) else str(error)
-        problems.append(Problem(where, f"is {value!r:.100}", rule))
+        rule = _QUOTED_NUMBER if str(error) == _NUMBER and isinstance(wrong, int) else str(error)
+        problems.append(Problem(where, f"{'is' if wrong is value else 'has'} {wrong!r:.100}", rule))
         return
     texts[fact] = Texts.of(frozenset(whole), frozenset(beginnings))
 

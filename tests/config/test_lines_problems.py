@@ -39,7 +39,9 @@ OF_LINES = "does not belong there; it is a setting of a line: give it in [[lines
 OF_ONE_LINE = "does not belong there; it belongs to one line: give it in [[lines]]"
 LINES = "must be written as [[lines]], in two brackets, once for each line"
 NOT_HOURS = "must have some: `not_hours` takes all away"
-DIFFERS = 'or the API key differs; must be the same as at [[lines]] 1 "sales", which has the same account_sid'
+DIFFERS = (
+    'has other secrets than at [[lines]] 1 "sales"; lines of one Twilio account must have the same tokens and API key'
+)
 FIRST = '[[lines]] 1 "sales", which comes first, serves them all: put this line before it'
 
 OF_FILE: list[tuple[str, str]] = [
@@ -104,7 +106,7 @@ OF_FILE: list[tuple[str, str]] = [
         LINE
         + f"match.to='+12065550100'\naccount_sid='{SUB}'\nauth_token='one-token'\n"
         + f"[[lines]]\nbot = 'clinic'\naccount_sid='{SUB}'\nauth_token='another-token'",
-        f"[[lines]] 2: auth_token: {DIFFERS}",
+        f"[[lines]] 2: account_sid: {DIFFERS}",
     ),
 ]
 
@@ -141,6 +143,11 @@ OF_LINE: list[tuple[str, str]] = [
     ("match = 'x'", "match: is 'x'; must be a table such as { to = \"+12065550100\" }"),
     ("match.form = '+1'", "match: form: is not known; did you mean from?"),
     ("match.to = '2065550100'", f"match.to: is '2065550100'; {NUMBER}"),
+    ("match.to = ['+12065550100', '2065550100']", f"match.to: has '2065550100'; {NUMBER}"),
+    (
+        "match.to = ['+12065550100', 12065550100]",
+        'match.to: has 12065550100; must stand in quotes, with + and its country code: "+12065550100"',
+    ),
     ("match.to = 'sip:'", f"match.to: is 'sip:'; {NUMBER}"),
     ("match.to = []", "match.to: is []; must be a text, or a list of texts"),
     ("match.query = 'x'", "match.query: is 'x'; must have a name: query.bot = \"sales\""),
@@ -255,6 +262,11 @@ def test_no_secret_is_in_a_problem() -> None:
     assert len(problems) >= 2
     assert token not in "".join(problems)
     assert token not in "".join(problems_of(f"[[defaults]]\nauth_token = '{token}'"))
+
+
+def test_no_line_is_told_of_defaults_that_are_no_table() -> None:
+    problems = problems_of("[[defaults]]\ntimezone = 'UTC'\n" + LINE + "match.hours = 'mon'")
+    assert problems == ["LINES_FILE: [defaults]: is a list; must be a table: write [defaults], in one bracket"]
 
 
 @pytest.mark.parametrize("text", ["[", "a = ", "a = 2026-99-99", "a = 1\na = 2", "a = " + "[" * 5000, "\0", "a = 1_"])
