@@ -20,6 +20,9 @@ AFTER = (
 BROKEN = """
 [bots.Sales]
 name = "Sales"
+[bots.Clinic]
+name = "Clinic"
+alias = "prod"
 [[lines]]
 name = "Sales"
 bot = "Salse"
@@ -28,6 +31,15 @@ match.to = "+1206555O101"
 [[lines]]
 name = "Sales"
 hangover_ms = 1
+match.to = "+12065550103"
+[[lines]]
+name = "Clinic"
+bot = "Clinic"
+match.to = "+12065550102"
+[[lines]]
+name = "Hotline"
+bot = "Clinic"
+match.to = "+12065550102"
 """
 PROBLEMS = {
     "[bots.Sales]: alias": "is not set",
@@ -36,7 +48,7 @@ PROBLEMS = {
     '[[lines]] 1 "Sales": bot': "is 'Salse'",
     '[[lines]] 2 "Sales": name': "is taken",
     '[[lines]] 2 "Sales": hangover_ms': "is 1",
-    '[[lines]] 2 "Sales"': 'serves the same calls as [[lines]] 1 "Sales"',
+    '[[lines]] 4 "Hotline"': 'serves the same calls as [[lines]] 3 "Clinic"',
 }
 MENDED = (*AFTER, {"name": "Clinic", "bot": "Sales"})
 UNNOTICED = {"call-resumed", "call-left", "stream-refused", "line-unknown", "lines-broken", "worker-died", "draining"}

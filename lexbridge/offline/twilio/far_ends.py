@@ -21,8 +21,8 @@ class FarEnd:
 
     does: whether somebody answers, or Twilio's DialCallStatus. rings_s: until then; in a queue: until somebody takes
     the caller. talks_s: from the connection until the person hangs up; None: never, or when the party does. presses:
-    keys that the person presses while a whisper asks for them. party: makes the party at this end, if it is to speak,
-    to listen or to be a machine.
+    keys that the person presses, each half a second after words of a whisper. party: makes the party at this end, if it
+    is to speak, to listen or to be a machine.
 
     In a queue `no-answer` means that nobody comes, `busy` that the queue is full, `failed` a fault of Twilio's. In a
     conference everything but `answers` means that nobody else joins.
@@ -59,7 +59,7 @@ class FarEnds:
 
 
 class CalledPerson(Party):
-    """A person who says nothing, hears what is said, and presses `keys`, each after a silence."""
+    """A person who says nothing, hears what is said, and presses `keys`, each after a silence that follows words."""
 
     def __init__(self, keys: str = "") -> None:
         self.heard: list[str] = []
@@ -81,7 +81,9 @@ class CalledPerson(Party):
         self._quiet_ms = 0
 
     def next_frame(self) -> bytes:
-        self._quiet_ms = 0 if self._is_spoken_to else self._quiet_ms + FRAME_MS
+        # Words come first: a key that is pressed while Twilio still fetches the whisper is lost.
+        is_quiet = bool(self.heard) and not self._is_spoken_to
+        self._quiet_ms = self._quiet_ms + FRAME_MS if is_quiet else 0
         if self._keys and self._quiet_ms >= KEY_AFTER_MS and self._phone is not None:
             self._quiet_ms = 0
             self._phone.press(self._keys.popleft())

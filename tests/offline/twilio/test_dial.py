@@ -3,13 +3,14 @@
 import pytest
 from twilio.request_validator import RequestValidator
 
+from lexbridge.audio.pcm import FRAME_MS
 from lexbridge.offline.caller.answering_machine import AnsweringMachine
 from lexbridge.offline.lex.voice import SilentVoice
 from lexbridge.offline.twilio import events as happened
 from lexbridge.offline.twilio.call import PhoneCall
 from lexbridge.offline.twilio.dialled_leg import DialledLeg
 from lexbridge.offline.twilio.events import EndReason
-from lexbridge.offline.twilio.far_ends import FarEnd
+from lexbridge.offline.twilio.far_ends import KEY_AFTER_MS, CalledPerson, FarEnd
 from lexbridge.offline.twilio.number import Number
 from lexbridge.offline.twilio.simulator import SimulatedTwilio
 from tests.support.stand_in_bridge import (
@@ -132,6 +133,33 @@ def test_a_called_party_may_decline(twilio: SimulatedTwilio, bridge: StandIn, ke
     assert (form["DialCallStatus"], form["DialBridged"]) == ("completed", bridged)
     assert leg_of(call).is_bridged is (bridged == "true")
     assert [request.form["Digits"] for request in bridge.requests if request.path == "/accept"] == list(keys)
+
+
+class PressedKeys:
+    """A telephone that keeps the keys that are pressed."""
+
+    def __init__(self) -> None:
+        self.keys = ""
+
+    def press(self, digit: str) -> None:
+        self.keys += digit
+
+
+def test_a_called_person_presses_no_key_before_they_heard_words() -> None:
+    person, phone = CalledPerson("12"), PressedKeys()
+    person.dials(phone)
+    silence = range(KEY_AFTER_MS // FRAME_MS)
+
+    def listen() -> str:
+        for _ in silence:
+            person.next_frame()
+        return phone.keys
+
+    assert listen() == ""  # Twilio still asks for the whisper
+    person.bot_began("Press 1.")
+    assert listen() == ""
+    person.bot_finished("Press 1.")
+    assert [listen(), listen(), listen()] == ["1", "12", "12"]
 
 
 @pytest.mark.parametrize(
