@@ -3,9 +3,20 @@
 from collections import Counter
 from pathlib import Path
 
-from tests.support.jobs import FIRST_TESTS, PARTS, Job, covered, live, pages, pure, with_second_python
+from tests.support.jobs import (
+    CORES,
+    FIRST_TESTS,
+    PARTS,
+    WAITING_JOBS,
+    Job,
+    covered,
+    live,
+    pages,
+    pure,
+    with_second_python,
+)
 from tests.support.packages import ROOT
-from tests.support.side_by_side import run
+from tests.support.side_by_side import has_room, run
 
 
 def modules_of(jobs: list[Job]) -> list[str]:
@@ -62,3 +73,22 @@ def test_what_waits_runs_beside_a_browser(tmp_path: Path) -> None:
     heavy = Job("pages", ["sh", "-c", meet.format(one, other)], 1, waits=True, is_heavy=True)
     light = Job("live", ["sh", "-c", meet.format(other, one)], 1, waits=True)
     assert [result.status for result in run([light, heavy])] == [0, 0]
+
+
+def test_what_waits_takes_the_cores_that_compute_no_more() -> None:
+    computes, waits = Job("pure", [], 1), Job("live", [], 1, waits=True)
+    heavy = Job("pages", [], 1, waits=True, is_heavy=True)
+
+    def room(running: list[Job], to_start: list[Job]) -> int:
+        """Return how many more of those that wait may start."""
+        started = 0
+        while has_room(waits, [*running, *[waits] * started], to_start):
+            started += 1
+        return started
+
+    assert room([computes] * CORES, []) == WAITING_JOBS
+    assert room([], [computes] * CORES) == WAITING_JOBS
+    assert room([computes], [computes] * CORES) == WAITING_JOBS
+    assert room([], []) == WAITING_JOBS + CORES
+    assert room([heavy], []) == WAITING_JOBS + CORES - 2
+    assert room([computes] * (CORES - 1), [waits]) == WAITING_JOBS + 1

@@ -93,7 +93,8 @@ def run(jobs: Sequence[Job]) -> Iterator[Result]:
     """Run the jobs, the heavy ones and the longest first, and yield how each went as it ends.
 
     As many jobs that compute run at once as there are cores, and beside them WAITING_JOBS that wait, of which one is
-    heavy. None has a deadline. Where the caller stops iterating, or Ctrl-C is pressed, all processes end.
+    heavy. For each core for which nothing to compute is left one more of those runs. None has a deadline. Where the
+    caller stops iterating, or Ctrl-C is pressed, all processes end.
     """
     waiting_to_start = sorted(jobs, key=lambda job: (not job.is_heavy, -job.seconds))
     running: dict[int, _Process] = {}
@@ -104,7 +105,7 @@ def run(jobs: Sequence[Job]) -> Iterator[Result]:
         try:
             while waiting_to_start or running:
                 for job in list(waiting_to_start):
-                    if _has_room(job, [process.job for process in running.values()]):
+                    if has_room(job, [process.job for process in running.values()], waiting_to_start):
                         waiting_to_start.remove(job)
                         process = _Process(job, Path(tempfile.mkdtemp(dir=folder)))
                         running[process.pid] = process
@@ -116,11 +117,16 @@ def run(jobs: Sequence[Job]) -> Iterator[Result]:
             _stop(running)
 
 
-def _has_room(job: Job, running: Sequence[Job]) -> bool:
+def has_room(job: Job, running: Sequence[Job], waiting_to_start: Sequence[Job]) -> bool:
+    """Return whether a job may start beside those that run."""
     if job.is_heavy and any(other.is_heavy for other in running):
         return False
-    beside = sum(other.waits is job.waits for other in running)
-    return beside < (WAITING_JOBS if job.waits else CORES)
+    computing = sum(not other.waits for other in running)
+    if not job.waits:
+        return computing < CORES
+    # A core for which nothing to compute is left has room for one more, but not where a browser takes it.
+    taken = computing + sum(not other.waits for other in waiting_to_start) + sum(other.is_heavy for other in running)
+    return len(running) - computing < WAITING_JOBS + max(0, CORES - taken)
 
 
 def _stop(running: dict[int, _Process]) -> None:
