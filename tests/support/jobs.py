@@ -131,10 +131,12 @@ def pages() -> list[Job]:
 
 
 def programs() -> list[Job]:
-    """Return the tests that start `server.py` and other programs, but those of tests/bench and tests/e2e."""
-    return _pytest_jobs(
-        "programs", _modules(lambda path: starts_programs(path) and not opens_pages(path)), WAITING_JOBS, [], waits=True
-    )
+    """Return the tests that start `server.py` and other programs, but those of tests/bench and tests/e2e.
+
+    They are in twice as many jobs as run at once, so that none of the last ones is long.
+    """
+    modules = _modules(lambda path: starts_programs(path) and not opens_pages(path))
+    return _pytest_jobs("programs", modules, 2 * WAITING_JOBS, [], waits=True)
 
 
 def bench() -> list[Job]:
