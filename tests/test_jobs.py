@@ -90,5 +90,6 @@ def test_what_waits_takes_the_cores_that_compute_no_more() -> None:
     assert room([], [computes] * CORES) == WAITING_JOBS
     assert room([computes], [computes] * CORES) == WAITING_JOBS
     assert room([], []) == WAITING_JOBS + CORES
-    assert room([heavy], []) == WAITING_JOBS + CORES - 2
+    assert room([heavy], []) == WAITING_JOBS - 1
+    assert room([], [heavy]) == WAITING_JOBS
     assert room([computes] * (CORES - 1), [waits]) == WAITING_JOBS + 1

@@ -40,6 +40,8 @@ def test_an_order_is_followed_and_heard_again(tmp_path: Path) -> None:
         assert call.over is None
         service.caller.say(ORDER[-1])
         assert call.wait(PATIENCE_S).reason is EndReason.HANGUP_VERB
+        wait_until(lambda: said(service.bridge, "call-ended"))
+        assert [line["ended_by"] for line in said(service.bridge, "call-ended")] == ["bot"]
         page.wait_for_selector("text=The bot ended it")
         page.locator(".turns tbody tr").nth(len(ORDER) - 1).wait_for()
         assert page.locator(".turns tbody tr").count() == len(ORDER)

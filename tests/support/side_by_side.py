@@ -93,8 +93,8 @@ def run(jobs: Sequence[Job]) -> Iterator[Result]:
     """Run the jobs, the heavy ones and the longest first, and yield how each went as it ends.
 
     As many jobs that compute run at once as there are cores, and beside them WAITING_JOBS that wait, of which one is
-    heavy. For each core for which nothing to compute is left one more of those runs. None has a deadline. Where the
-    caller stops iterating, or Ctrl-C is pressed, all processes end.
+    heavy. Once no heavy ones are left, one more runs for each core for which nothing to compute is left. None has a
+    deadline. Where the caller stops iterating, or Ctrl-C is pressed, all processes end.
     """
     waiting_to_start = sorted(jobs, key=lambda job: (not job.is_heavy, -job.seconds))
     running: dict[int, _Process] = {}
@@ -124,9 +124,10 @@ def has_room(job: Job, running: Sequence[Job], waiting_to_start: Sequence[Job]) 
     computing = sum(not other.waits for other in running)
     if not job.waits:
         return computing < CORES
-    # A core for which nothing to compute is left has room for one more, but not where a browser takes it.
-    taken = computing + sum(not other.waits for other in waiting_to_start) + sum(other.is_heavy for other in running)
-    return len(running) - computing < WAITING_JOBS + max(0, CORES - taken)
+    # A core for which nothing to compute is left has room for one more. A browser beside so many is late.
+    left = [*running, *waiting_to_start]
+    idle = 0 if any(other.is_heavy for other in left) else max(0, CORES - sum(not other.waits for other in left))
+    return len(running) - computing < WAITING_JOBS + idle
 
 
 def _stop(running: dict[int, _Process]) -> None:
