@@ -8,6 +8,8 @@ import { buildTimeline, named } from "./timeline_model.js";
 
 /** Time between two models of a live call's timeline, because a picture that moves ten times a second looks alive. */
 const MODEL_MS = 100;
+/** Time after which a known call is asked for again, if the server did not answer. */
+const AGAIN_MS = 1000;
 
 export class CallState {
   constructor(sid) {
@@ -27,6 +29,8 @@ export class CallState {
     this._hasNews = false;
     this._timer = null;
     this._isClosed = false;
+    /** Numbers of the newest question, and of the newest one whose answer is shown. */
+    this._asked = this._shown = 0;
     follow(sid, { fact: (event) => this._takeEvent(event), levels: (data) => this._takeLevels(data), turn: (turn) => this._takeTurn(turn), dropped: () => this.load() }, () => this.load());
     this.load();
   }
@@ -52,15 +56,19 @@ export class CallState {
     return Math.max(ended_s ?? 0, this.events.at(-1)?.at_s ?? 0, this.began_s + 1);
   }
 
-  /** Ask for all that is known of the call. */
+  /** Ask for all that is known of the call. Answers may overtake one another: an older one never replaces a newer one. */
   async load() {
+    const number = ++this._asked;
     try {
       const path = `calls/${encodeURIComponent(this.sid)}`;
       const [detail, levels] = await Promise.all([getJson(path), getJson(`${path}/levels`).catch(() => ({ streams: [] }))]);
-      if (this._isClosed) return;
+      if (this._isClosed || number < this._shown) return;
+      this._shown = number;
       batch(() => this._take(detail, levels));
     } catch (error) {
+      if (this._isClosed || number < this._asked) return;
       this.error.value = error.status === 404 ? "The console does not know this call, or no longer." : error.message;
+      if (error.status === undefined && this.summary.peek() !== null) setTimeout(() => this._isClosed || this.load(), AGAIN_MS);
     }
   }
 
