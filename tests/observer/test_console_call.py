@@ -219,6 +219,33 @@ def test_live_call_grows_as_it_happens(browser: Any, server: ConsoleServer) -> N
     close(page)
 
 
+def test_late_answer_does_not_revive_an_ended_call(browser: Any, server: ConsoleServer) -> None:
+    told = booking(time.time() - 20, ended=False)
+    server.calls = {told.call_sid: told}
+    page = open_call(browser, server, told)
+    page.wait_for_selector(".connection.open")
+    held: list[Any] = []
+
+    def hold_first(route: Any) -> None:
+        if held:
+            route.continue_()
+        else:
+            held.extend([route, route.fetch()])  # what the server knows now, for later
+
+    page.route(f"**/calls/{told.call_sid}", hold_first)
+    server.tell("dropped", {"call_sid": told.call_sid})
+    until(page, lambda: len(held) == 2)
+    told.summary_fields |= {"state": "ended", "ended_s": time.time(), "ended_by": "bot"}
+    server.tell("dropped", {"call_sid": told.call_sid})
+    page.wait_for_selector("text=The bot ended it")
+    route, answer = held
+    with page.expect_response(f"**/calls/{told.call_sid}"):
+        route.fulfill(response=answer)
+    page.evaluate("new Promise((done) => setTimeout(done, 300))")
+    assert page.is_visible("text=The bot ended it")
+    close(page)
+
+
 def test_transcript_of_a_live_call_stays_at_its_end(browser: Any, server: ConsoleServer) -> None:
     told = booking(time.time() - 40, ended=False)
     server.calls = {told.call_sid: told}
