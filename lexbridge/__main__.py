@@ -169,6 +169,7 @@ def supervise(
     used_tokens, released = UsedTokens(), ReleasedCalls()
 
     def work(slot: WorkerSlot) -> int:
+        """Serve as the worker of `slot`. Return the exit status: 2 if the settings forbid it."""
         _log_of_child(settings)
         telling = None if watching is None else watching.telling(slot.index)
         teller = None if telling is None else telling.teller

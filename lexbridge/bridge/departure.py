@@ -23,7 +23,7 @@ Twilio ends it as soon as the other program redirects the call. If the socket we
 
 
 class Departure:
-    """What is done when the stream leaves its call. From then on it hears and says nothing, and waits for its end."""
+    """Departure of a stream from its call. From then on the stream hears and says nothing, and waits for its end."""
 
     __slots__ = ("_actions", "_call_control", "_is_two_way", "_session", "_stop", "_stream", "due_s")
 

@@ -48,6 +48,7 @@ class FewestSocketsFirst(AcceptPolicy):
             self.slot.write_sockets(sockets)
 
     def defers(self, waiting: int, now_s: float) -> bool:
+        """Return whether this worker leaves the `waiting` connections to workers with fewer. `now_s`: seconds."""
         if 0 < waiting <= CROWDED_QUEUE:
             with_fewer = sum(sockets < self._sockets for sockets in self.slot.sockets_of_others())
             if with_fewer and self._deferring_since_s is None:

@@ -99,6 +99,7 @@ def build_service(
     hook_urls = [service.route_url] if service.route_url else []
 
     def peer_urls() -> Sequence[str]:
+        """Return the addresses that calls need now. A newer table of lines may have others."""
         return [service.twilio_api_url, *hook_urls, *maker.endpoint_urls()]
 
     return Service(server, app, admission, signatures, bridge, calls, call_control, peer_urls)
