@@ -31,7 +31,10 @@ _OPERATIONS = {
 
 @dataclass(frozen=True, slots=True)
 class OperationAddress:
-    """Operation and bot that a request's method and path name. `bot`: the bot's name in V1, its id in V2. `locale_id`: None in V1."""
+    """Operation and bot that a request's method and path name.
+
+    `bot`: the bot's name in V1, its id in V2. `locale_id`: None in V1.
+    """
 
     api: Literal["v1", "v2"]
     operation: str
